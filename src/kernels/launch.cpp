@@ -1,0 +1,22 @@
+#include "kernels/launch.h"
+
+namespace motley::detail {
+
+void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dtype) {
+  const bool given = tensor != nullptr && !tensor->empty();
+  require<ShapeError>(!given || tensor->dtype() == dtype, "kernel.dtype",
+                      "kernel {}: argument '{}' is {}, the kernel takes {}; convert it first", info_.name,
+                      name, name_of(given ? tensor->dtype() : dtype), name_of(dtype));
+  cl_mem memory = given ? tensor->mem() : nullptr;
+  const cl_ulong offset = given ? tensor->offset() : 0;
+  set(name, sizeof memory, &memory);
+  set(name, sizeof offset, &offset);
+}
+
+void ArgumentSetter::set(const char* name, std::size_t bytes, const void* value) {
+  const cl_int code = clSetKernelArg(kernel_, index_++, bytes, value);
+  require<DeviceError>(code == CL_SUCCESS, "device.argument", "kernel {}: argument '{}' was refused: {}",
+                       info_.name, name, cl_error_name(code));
+}
+
+}  // namespace motley::detail

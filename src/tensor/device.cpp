@@ -1,0 +1,43 @@
+#include "tensor/device.h"
+
+namespace motley {
+namespace {
+
+cl::Context open_context(const cl::Device& device) {
+  cl_int code = CL_SUCCESS;
+  cl::Context context(device, nullptr, nullptr, nullptr, &code);
+  check_cl(code, "clCreateContext");
+  return context;
+}
+
+}  // namespace
+
+DeviceSettings default_settings(const DeviceInfo& info) {
+  DeviceSettings settings;
+  settings.family = info.kind == DeviceKind::gpu ? KernelFamily::gpu : KernelFamily::cpu;
+  settings.cache_directory = default_cache_directory();
+  return settings;
+}
+
+Device::Device(const DeviceInfo& info, const DeviceSettings& settings)
+    : info_(info),
+      settings_(settings),
+      context_(open_context(info.handle)),
+      pool_(context_, info.max_allocation),
+      programs_(context_, info.handle, settings.cache_directory),
+      stream_(*this) {}
+
+Tensor Device::tensor(const Shape& shape, Dtype dtype) {
+  constexpr std::uint32_t all_ones = 0xFFFFFFFFu;  // a NaN as f32, f16 and bf16
+  Tensor tensor(pool_.lease(checked_mul(shape.size(), size_of(dtype))), 0, shape, dtype);
+  if (settings_.fresh_memory == FreshMemory::poison) stream_.fill(tensor, all_ones);
+  return tensor;
+}
+
+Tensor Device::zeros(const Shape& shape, Dtype dtype) {
+  Tensor tensor(pool_.lease(checked_mul(shape.size(), size_of(dtype))), 0, shape, dtype);
+  stream_.fill(tensor);
+  return tensor;
+}
+
+}  // namespace motley

@@ -1,0 +1,61 @@
+// One opened OpenCL device: its limits, its memory pool, its programs and its compute stream.
+// Opened in main (or a test) and passed down by reference; there is no global device.
+#pragma once
+
+#include <filesystem>
+
+#include "tensor/device_info.h"
+#include "tensor/memory.h"
+#include "tensor/program.h"
+#include "tensor/stream.h"
+#include "tensor/tensor.h"
+
+namespace motley {
+
+/// Which kernels a device runs: `cpu` has no local memory and no barriers, one work-item a group and
+/// explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
+enum class KernelFamily { cpu, gpu };
+
+/// Fresh tensors hold whatever was there before, or NaN so that a read before the first write shows.
+enum class FreshMemory { unspecified, poison };
+
+struct DeviceSettings {
+  KernelFamily family = KernelFamily::cpu;
+  FreshMemory fresh_memory = FreshMemory::unspecified;
+  /// Where built kernels are kept between runs; empty: nowhere.
+  std::filesystem::path cache_directory = {};
+};
+
+/// The settings that suit a device: its kind's family and the default cache directory.
+DeviceSettings default_settings(const DeviceInfo& info);
+
+class Device {
+ public:
+  explicit Device(const DeviceInfo& info) : Device(info, default_settings(info)) {}
+  Device(const DeviceInfo& info, const DeviceSettings& settings);
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const DeviceInfo& info() const { return info_; }
+  KernelFamily family() const { return settings_.family; }
+  MemoryPool& pool() { return pool_; }
+  ProgramCache& programs() { return programs_; }
+  /// The compute stream. Every op of a model runs here.
+  Stream& stream() { return stream_; }
+  const cl::Context& context() const { return context_; }
+
+  /// A tensor with unspecified contents. Throws DeviceError when memory is out.
+  Tensor tensor(const Shape& shape, Dtype dtype = Dtype::f32);
+  /// A tensor of zeros.
+  Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32);
+
+ private:
+  DeviceInfo info_;
+  DeviceSettings settings_;
+  cl::Context context_;
+  MemoryPool pool_;
+  ProgramCache programs_;
+  Stream stream_;
+};
+
+}  // namespace motley

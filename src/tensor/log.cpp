@@ -1,0 +1,96 @@
+#include "tensor/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "tensor/error.h"
+
+namespace motley::log {
+namespace {
+
+/// The console prints lines as they are; the file adds time and level.
+struct Logger {
+  std::mutex mutex;
+  std::string prefix;
+  std::shared_ptr<spdlog::sinks::stderr_sink_mt> console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>("motley", console);
+
+  Logger() {
+    console->set_pattern("%v");
+    console->set_level(spdlog::level::info);
+    logger->set_level(spdlog::level::debug);
+    logger->flush_on(spdlog::level::warn);
+  }
+};
+
+Logger& instance() {
+  static Logger logger;
+  return logger;
+}
+
+spdlog::level::level_enum to_spdlog(Level level) {
+  switch (level) {
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warn:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+/// Newlines stay (a message may have several lines); other control characters become \xNN.
+std::string escape(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if ((u < 0x20 && c != '\n' && c != '\t') || u == 0x7f) {
+      out += fmt::format("\\x{:02x}", u);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void set_rank(int rank, int num_ranks) {
+  Logger& self = instance();
+  const std::lock_guard lock(self.mutex);
+  self.prefix = num_ranks > 1 ? fmt::format("[rank {}/{}] ", rank, num_ranks) : "";
+  self.console->set_level(rank == 0 ? spdlog::level::info : spdlog::level::warn);
+}
+
+void open_file(const std::filesystem::path& path) {
+  Logger& self = instance();
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+    const std::lock_guard lock(self.mutex);
+    self.logger->sinks().push_back(std::move(sink));
+  } catch (const spdlog::spdlog_ex& e) {
+    fail<IoError>("io.failed", "cannot open the log {}: {}", path.string(), e.what());
+  }
+}
+
+void set_console_level(Level level) { instance().console->set_level(to_spdlog(level)); }
+
+void write(Level level, std::string_view text) {
+  Logger& self = instance();
+  const std::lock_guard lock(self.mutex);
+  self.logger->log(to_spdlog(level), "{}{}", self.prefix, escape(text));
+}
+
+void flush() { instance().logger->flush(); }
+
+}  // namespace motley::log

@@ -1,0 +1,64 @@
+// Pooled device memory. A Lease is a counted loan of one buffer: whoever holds it keeps the pool's
+// state alive, and a block goes back to the pool only when its last holder is gone. So nothing
+// recycles memory that is in use, and nothing dangles, even past the end of the pool or the device.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "tensor/opencl.h"
+
+namespace motley {
+
+/// What a pool has handed out and what it keeps, in bytes.
+struct MemoryStatistics {
+  std::size_t in_use = 0;
+  std::size_t peak_in_use = 0;
+  std::size_t allocated = 0;
+  std::size_t num_allocations = 0;
+};
+
+class PoolState;
+
+/// One borrowed buffer.
+class Lease {
+ public:
+  Lease(std::shared_ptr<PoolState> pool, cl::Buffer buffer, std::size_t bytes)
+      : pool_(std::move(pool)), buffer_(std::move(buffer)), bytes_(bytes) {}
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease();
+
+  const cl::Buffer& buffer() const { return buffer_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<PoolState> pool_;
+  cl::Buffer buffer_;
+  std::size_t bytes_;
+};
+
+/// Reuses freed blocks for requests of nearly their size. Thread-safe.
+///
+/// A block may be handed out again while kernels that used it are still queued. That is right for
+/// one in-order queue per device, which runs them first; a second queue must be tied by an event.
+class MemoryPool {
+ public:
+  /// `max_allocation` is the device's limit for one buffer, in bytes.
+  MemoryPool(cl::Context context, std::size_t max_allocation);
+
+  /// A block of at least `bytes`. Throws DeviceError when the device's limit is passed or memory is out.
+  std::shared_ptr<const Lease> lease(std::size_t bytes);
+  MemoryStatistics statistics() const;
+  /// Forgets the highest amount in use so far.
+  void reset_peak();
+  /// Gives all idle blocks back to the device.
+  void trim();
+
+ private:
+  std::shared_ptr<PoolState> state_;
+};
+
+}  // namespace motley

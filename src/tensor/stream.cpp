@@ -1,0 +1,128 @@
+#include "tensor/stream.h"
+
+#include <cstring>
+
+#include "tensor/device.h"
+#include "tensor/log.h"
+
+namespace motley {
+namespace {
+
+/// Compares the compiled kernel with what kernelgen read from its signature. Some drivers keep no
+/// argument information; there only the count is compared.
+void check_signature(const cl::Kernel& kernel, const KernelInfo& info) {
+  cl_uint count = 0;
+  check_cl(kernel.getInfo(CL_KERNEL_NUM_ARGS, &count), "clGetKernelInfo");
+  require<DeviceError>(count == info.num_args, "device.signature",
+                       "kernel {} of {} was compiled with {} arguments, its signature has {}", info.name,
+                       info.file, count, info.num_args);
+  for (cl_uint i = 0; i < count; ++i) {
+    std::string type;
+    if (kernel.getArgInfo(i, CL_KERNEL_ARG_TYPE_NAME, &type) != CL_SUCCESS) return;
+    while (!type.empty() && type.back() == '\0') type.pop_back();
+    require<DeviceError>(type == info.args[i].type, "device.signature",
+                         "kernel {} of {}: argument '{}' was compiled as '{}', its signature says '{}'",
+                         info.name, info.file, info.args[i].name, type, info.args[i].type);
+  }
+}
+
+}  // namespace
+
+Stream::Stream(Device& device) : device_(&device) {
+  cl_int code = CL_SUCCESS;
+  queue_ = cl::CommandQueue(device.context(), device.info().handle, cl_command_queue_properties{0}, &code);
+  check_cl(code, "clCreateCommandQueue");
+}
+
+Stream::~Stream() {
+  const cl_int code = queue_.finish();
+  if (code != CL_SUCCESS) log::error("work was lost on {}: {}", device_->info().name, cl_error_name(code));
+}
+
+void Stream::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
+  require<ShapeError>(tensor.dtype() == dtype && tensor.size() == size, "tensor.host-copy",
+                      "a {} tensor {} does not fit {} host values of type {}", name_of(tensor.dtype()),
+                      to_string(tensor.shape()), size, name_of(dtype));
+}
+
+void Stream::write_bytes(Tensor& to, const void* values) {
+  if (to.size() == 0) return;
+  const std::size_t offset = to.offset() * size_of(to.dtype());
+  check_cl(queue_.enqueueWriteBuffer(to.buffer(), CL_TRUE, offset, to.bytes(), values),
+           "clEnqueueWriteBuffer");
+}
+
+void Stream::read_bytes(void* values, const Tensor& from) {
+  if (from.size() == 0) return;
+  const std::size_t offset = from.offset() * size_of(from.dtype());
+  check_cl(queue_.enqueueReadBuffer(from.buffer(), CL_TRUE, offset, from.bytes(), values),
+           "clEnqueueReadBuffer");
+}
+
+void Stream::copy(Tensor& to, const Tensor& from) {
+  require<ShapeError>(to.size() == from.size() && to.dtype() == from.dtype(), "tensor.copy",
+                      "copy from {} {} to {} {}: sizes and types must be equal", name_of(from.dtype()),
+                      to_string(from.shape()), name_of(to.dtype()), to_string(to.shape()));
+  if (to.size() == 0) return;
+  const std::size_t element = size_of(to.dtype());
+  check_cl(queue_.enqueueCopyBuffer(from.buffer(), to.buffer(), from.offset() * element,
+                                    to.offset() * element, to.bytes()),
+           "clEnqueueCopyBuffer");
+}
+
+void Stream::fill(Tensor& tensor, std::uint32_t pattern) {
+  if (tensor.size() == 0) return;
+  const std::size_t element = size_of(tensor.dtype());
+  check_cl(clEnqueueFillBuffer(queue_(), tensor.mem(), &pattern, element, tensor.offset() * element,
+                               tensor.bytes(), 0, nullptr, nullptr),
+           "clEnqueueFillBuffer");
+}
+
+void* Stream::map_bytes(const Tensor& tensor, Access access) {
+  if (tensor.size() == 0) return nullptr;
+  cl_map_flags flags = CL_MAP_READ | CL_MAP_WRITE;
+  if (access == Access::read) flags = CL_MAP_READ;
+  if (access == Access::write) flags = CL_MAP_WRITE;
+  cl_int code = CL_SUCCESS;
+  void* data = queue_.enqueueMapBuffer(tensor.buffer(), CL_TRUE, flags,
+                                       tensor.offset() * size_of(tensor.dtype()), tensor.bytes(), nullptr,
+                                       nullptr, &code);
+  check_cl(code, "clEnqueueMapBuffer");
+  return data;
+}
+
+void Stream::unmap(const Tensor& tensor, void* data) noexcept {
+  const cl_int code = clEnqueueUnmapMemObject(queue_(), tensor.mem(), data, 0, nullptr, nullptr);
+  if (code != CL_SUCCESS) log::error("clEnqueueUnmapMemObject failed with {}", cl_error_name(code));
+}
+
+cl_kernel Stream::kernel(const KernelInfo& info, const Defines& defines) {
+  const auto key = std::pair(&info, defines);
+  const auto found = kernels_.find(key);
+  if (found != kernels_.end()) return found->second();
+  const cl::Program program = device_->programs().get(info, defines);
+  cl_int code = CL_SUCCESS;
+  cl::Kernel created(program, info.name, &code);
+  require<DeviceError>(code == CL_SUCCESS, "device.kernel", "kernel {} of {} cannot be created: {}",
+                       info.name, info.file, cl_error_name(code));
+  check_signature(created, info);
+  return kernels_.emplace(key, std::move(created)).first->second();
+}
+
+void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid) {
+  std::array<std::size_t, 3> global{};
+  for (std::size_t i = 0; i < 3; ++i) global[i] = checked_mul(grid.groups[i], grid.local[i]);
+  if (global[0] == 0 || global[1] == 0 || global[2] == 0) return;
+  const cl_int code = clEnqueueNDRangeKernel(queue_(), kernel, 3, nullptr, global.data(),
+                                             grid.local.data(), 0, nullptr, nullptr);
+  require<DeviceError>(code == CL_SUCCESS, "device.launch",
+                       "kernel {} of {} on {}x{}x{} groups of {}x{}x{} was refused: {}", info.name,
+                       info.file, grid.groups[0], grid.groups[1], grid.groups[2], grid.local[0],
+                       grid.local[1], grid.local[2], cl_error_name(code));
+}
+
+void Stream::flush() { check_cl(queue_.flush(), "clFlush"); }
+
+void Stream::finish() { check_cl(queue_.finish(), "clFinish"); }
+
+}  // namespace motley

@@ -1,0 +1,110 @@
+// An in-order queue of device work: the first argument of every op and the only way work reaches a
+// device. Everything enqueued runs in order; only read(), map() and finish() wait for it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "tensor/error.h"
+#include "tensor/program.h"
+#include "tensor/tensor.h"
+
+namespace motley {
+
+class Device;
+
+/// How many work-groups, and how many work-items in each.
+struct Grid {
+  std::array<std::size_t, 3> groups{1, 1, 1};
+  std::array<std::size_t, 3> local{1, 1, 1};
+};
+
+enum class Access { read, write, read_write };
+
+class Stream;
+
+/// Device memory seen from the host until the end of the scope. Free of copies where memory is unified.
+template <class T>
+class HostView {
+ public:
+  HostView(Stream& stream, const Tensor& tensor, void* data)
+      : stream_(&stream), tensor_(tensor), data_(static_cast<T*>(data)) {}
+  HostView(HostView&& other) noexcept
+      : stream_(other.stream_), tensor_(other.tensor_), data_(std::exchange(other.data_, nullptr)) {}
+  HostView& operator=(HostView&&) = delete;
+  ~HostView();
+  std::span<T> span() const { return {data_, tensor_.size()}; }
+
+ private:
+  Stream* stream_;
+  Tensor tensor_;
+  T* data_;
+};
+
+/// Not thread-safe: one thread uses a stream, because kernel objects carry their arguments.
+class Stream {
+ public:
+  explicit Stream(Device& device);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
+  Device& device() { return *device_; }
+  cl_command_queue queue() const { return queue_(); }
+
+  /// Copies host values to a tensor of the same size; returns when `values` may change.
+  template <class T>
+  void write(Tensor& to, std::span<const T> values) {
+    check_host(to, dtype_of<T>, values.size());
+    write_bytes(to, values.data());
+  }
+  /// Copies a tensor to the host, after waiting for what was enqueued before.
+  template <class T>
+  void read(std::span<T> values, const Tensor& from) {
+    check_host(from, dtype_of<T>, values.size());
+    read_bytes(values.data(), from);
+  }
+  /// Copies between tensors of equal size and dtype. They must not overlap.
+  void copy(Tensor& to, const Tensor& from);
+  /// Fills with a 32-bit pattern's first bytes; zero by default.
+  void fill(Tensor& tensor, std::uint32_t pattern = 0);
+  /// Waits for what was enqueued before and shows the tensor's memory to the host.
+  template <class T>
+  HostView<T> map(const Tensor& tensor, Access access) {
+    check_host(tensor, dtype_of<std::remove_const_t<T>>, tensor.size());
+    return HostView<T>(*this, tensor, map_bytes(tensor, access));
+  }
+
+  /// The kernel object of `info` under `defines`, built on first use and checked against `info.args`.
+  cl_kernel kernel(const KernelInfo& info, const Defines& defines);
+  /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing.
+  void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid);
+  /// Hands everything enqueued to the device without waiting.
+  void flush();
+  /// Waits until everything enqueued has run.
+  void finish();
+
+ private:
+  template <class T>
+  friend class HostView;
+  static void check_host(const Tensor& tensor, Dtype dtype, std::size_t size);
+  void write_bytes(Tensor& to, const void* values);
+  void read_bytes(void* values, const Tensor& from);
+  void* map_bytes(const Tensor& tensor, Access access);
+  void unmap(const Tensor& tensor, void* data) noexcept;
+
+  Device* device_;
+  cl::CommandQueue queue_;
+  std::map<std::pair<const KernelInfo*, Defines>, cl::Kernel> kernels_;
+};
+
+template <class T>
+HostView<T>::~HostView() {
+  if (data_ != nullptr) stream_->unmap(tensor_, const_cast<std::remove_const_t<T>*>(data_));
+}
+
+}  // namespace motley
