@@ -1,0 +1,68 @@
+// A decoder-only transformer of any family: embeddings, blocks, final norm, head and loss; forward and
+// backward by hand, no tape.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/batch.h"
+#include "model/config.h"
+#include "model/layers.h"
+#include "model/params.h"
+
+namespace motley {
+
+/// Told, during backward, the index of every bucket whose gradients are complete, in rising order.
+using OnBucketReady = std::function<void(std::size_t bucket)>;
+
+/// Runs a model over parameters that somebody else owns. One micro-batch at a time.
+class Decoder {
+ public:
+  Decoder(Device& device, const ModelConfig& config, ParamStore& params, Recompute recompute);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  const ModelConfig& config() const { return config_; }
+
+  /// Runs the blocks over a micro-batch and keeps what backward needs. T must not pass the context.
+  void forward(Stream& s, const Batch& batch);
+  /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the parameters'.
+  /// Uses up what forward kept.
+  void backward(Stream& s, const Batch& batch, Tensor& loss_sum, const OnBucketReady& on_bucket_ready);
+  /// Adds the sum of the tokens' losses to loss_sum[0] without gradients or kept activations.
+  void evaluate(Stream& s, const Batch& batch, Tensor& loss_sum);
+  /// The logits of the token after the last one of each sequence, [B, V].
+  Tensor next_token_logits(Stream& s, const Batch& batch);
+
+ private:
+  struct Block {
+    AttentionLayer attention;
+    MlpLayer mlp;
+  };
+  enum class Keep { no, yes };
+
+  Tensor embed(Stream& s, const Batch& batch);
+  Tensor run_block(Stream& s, Block& block, const Tensor& x, BatchShape shape);
+  /// The blocks' output; with Keep::yes what backward needs stays.
+  Tensor run_blocks(Stream& s, const Batch& batch, Keep keep);
+  Tensor normalize(Stream& s, const Tensor& x);
+  void stage_done(std::size_t stage, const OnBucketReady& on_bucket_ready);
+
+  Device& device_;
+  ModelConfig config_;
+  ParamStore& params_;
+  Recompute recompute_;
+  Weight embedding_;
+  Weight position_;
+  Weight head_;
+  Norm final_norm_;
+  std::vector<Block> blocks_;
+  Tensor rope_table_;
+  struct Saved {
+    std::vector<Tensor> block_inputs;  // for Recompute::block
+    Tensor x;                          // the blocks' output, [N, C]
+    Tensor normalized;                 // [N, C]
+  } saved_;
+};
+
+}  // namespace motley

@@ -1,0 +1,160 @@
+#include "model/layers.h"
+
+namespace motley {
+namespace {
+
+Weight find(ParamStore& params, const std::string& name) {
+  Param& param = params.at(name);
+  return {param.value, param.gradient};
+}
+
+Weight find_if(bool present, ParamStore& params, const std::string& name) {
+  return present ? find(params, name) : Weight{};
+}
+
+/// A new tensor with the contents of x.
+Tensor clone(Stream& s, const Tensor& x) {
+  Tensor y = s.device().tensor(x.shape());
+  s.copy(y, x);
+  return y;
+}
+
+}  // namespace
+
+Norm::Norm(ParamStore& params, const ModelConfig& config, const std::string& name)
+    : kind_(config.traits().norm),
+      eps_(config.norm_eps),
+      weight_(find(params, name + ".weight")),
+      bias_(find_if(kind_ == NormKind::layer_norm, params, name + ".bias")) {}
+
+void Norm::forward(Stream& s, Tensor& y, const Tensor& x) {
+  const std::size_t N = x.dim(0);
+  saved_.rstd = s.device().tensor({N});
+  if (kind_ == NormKind::rms_norm) {
+    op::rms_norm(s, y, saved_.rstd, x, weight_.value, eps_);
+    return;
+  }
+  saved_.mean = s.device().tensor({N});
+  op::layer_norm(s, y, saved_, x, weight_.value, bias_.value, eps_);
+}
+
+void Norm::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, op::Into into) {
+  if (kind_ == NormKind::rms_norm) {
+    op::rms_norm_backward(s, dx, weight_.gradient, dy, x, weight_.value, saved_.rstd, into);
+    return;
+  }
+  op::layer_norm_backward(s, dx, {weight_.gradient, bias_.gradient}, dy, x, weight_.value, saved_, into);
+}
+
+Linear::Linear(ParamStore& params, const ModelConfig& config, const std::string& name)
+    : weight_(find(params, name + ".weight")),
+      bias_(find_if(config.traits().biases, params, name + ".bias")) {}
+
+void Linear::forward(Stream& s, Tensor& y, const Tensor& x, op::Into into) {
+  op::linear(s, y, x, weight_.value, bias_.value_or_null(), into);
+}
+
+void Linear::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x) {
+  op::linear_backward(s, {.dx = &dx, .dw = &weight_.gradient, .dbias = bias_.gradient_or_null()}, dy, x,
+                      weight_.value, op::Into::replace);
+}
+
+AttentionLayer::AttentionLayer(ParamStore& params, const ModelConfig& config, const std::string& prefix)
+    : config_(config),
+      norm_(params, config, prefix + "norm1"),
+      qkv_(params, config, prefix + "attn.qkv"),
+      out_(params, config, prefix + "attn.out") {}
+
+op::AttentionShape AttentionLayer::attention_shape(BatchShape shape) const {
+  return {.B = shape.B, .T = shape.T, .H = config_.heads, .G = config_.kv_heads, .D = config_.head_dim};
+}
+
+void AttentionLayer::attend(Stream& s, BatchShape shape) {
+  saved_.attended = s.device().tensor({shape.N(), config_.heads * config_.head_dim});
+  saved_.lse = s.device().tensor({shape.B, config_.heads, shape.T});
+  op::attention(s, saved_.attended, saved_.lse, saved_.qkv, attention_shape(shape));
+}
+
+Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_table, BatchShape shape) {
+  saved_.x = x;
+  saved_.normalized = s.device().tensor(x.shape());
+  norm_.forward(s, saved_.normalized, x);
+  saved_.qkv = s.device().tensor({shape.N(), config_.qkv_width()});
+  qkv_.forward(s, saved_.qkv, saved_.normalized);
+  if (!rope_table.empty()) op::rope(s, saved_.qkv, rope_table, attention_shape(shape));
+  attend(s, shape);
+  Tensor y = clone(s, x);
+  out_.forward(s, y, saved_.attended, op::Into::accumulate);
+  return y;
+}
+
+void AttentionLayer::backward(Stream& s, Tensor& dx, const Tensor& rope_table, BatchShape shape) {
+  if (saved_.attended.empty()) attend(s, shape);
+  Tensor dattended = s.device().tensor(saved_.attended.shape());
+  out_.backward(s, dattended, dx, saved_.attended);
+  Tensor dqkv = s.device().tensor(saved_.qkv.shape());
+  op::attention_backward(s, dqkv, dattended, {saved_.attended, saved_.lse, saved_.qkv},
+                         attention_shape(shape));
+  if (!rope_table.empty()) op::rope_backward(s, dqkv, rope_table, attention_shape(shape));
+  Tensor dnormalized = s.device().tensor(dx.shape());
+  qkv_.backward(s, dnormalized, dqkv, saved_.normalized);
+  norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
+  drop_saved();
+}
+
+void AttentionLayer::drop_saved() {
+  saved_ = {};
+  norm_.drop_saved();
+}
+
+void AttentionLayer::drop_attention() {
+  saved_.attended = {};
+  saved_.lse = {};
+}
+
+MlpLayer::MlpLayer(ParamStore& params, const ModelConfig& config, const std::string& prefix)
+    : config_(config),
+      norm_(params, config, prefix + "norm2"),
+      up_(params, config, prefix + (config.traits().mlp == MlpKind::swiglu ? "mlp.gate_up" : "mlp.up")),
+      down_(params, config, prefix + "mlp.down") {}
+
+Tensor MlpLayer::forward(Stream& s, const Tensor& x) {
+  const std::size_t N = x.dim(0);
+  const bool gated = config_.traits().mlp == MlpKind::swiglu;
+  saved_.x = x;
+  saved_.normalized = s.device().tensor(x.shape());
+  norm_.forward(s, saved_.normalized, x);
+  saved_.up = s.device().tensor({N, gated ? 2 * config_.mlp_width : config_.mlp_width});
+  up_.forward(s, saved_.up, saved_.normalized);
+  saved_.activated = s.device().tensor({N, config_.mlp_width});
+  if (gated) {
+    op::swiglu(s, saved_.activated, saved_.up);
+  } else {
+    op::gelu(s, saved_.activated, saved_.up, op::Gelu::tanh);
+  }
+  Tensor y = clone(s, x);
+  down_.forward(s, y, saved_.activated, op::Into::accumulate);
+  return y;
+}
+
+void MlpLayer::backward(Stream& s, Tensor& dx) {
+  Tensor dactivated = s.device().tensor(saved_.activated.shape());
+  down_.backward(s, dactivated, dx, saved_.activated);
+  Tensor dup = s.device().tensor(saved_.up.shape());
+  if (config_.traits().mlp == MlpKind::swiglu) {
+    op::swiglu_backward(s, dup, dactivated, saved_.up);
+  } else {
+    op::gelu_backward(s, dup, dactivated, saved_.up, op::Gelu::tanh);
+  }
+  Tensor dnormalized = s.device().tensor(dx.shape());
+  up_.backward(s, dnormalized, dup, saved_.normalized);
+  norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
+  drop_saved();
+}
+
+void MlpLayer::drop_saved() {
+  saved_ = {};
+  norm_.drop_saved();
+}
+
+}  // namespace motley
