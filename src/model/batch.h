@@ -12,7 +12,7 @@
 namespace motley {
 
 /// B sequences of T tokens and what should follow each.
-struct Batch {
+struct DeviceBatch {
   std::size_t B = 0;
   std::size_t T = 0;
   Tensor tokens;   // [B*T] i32
@@ -21,7 +21,8 @@ struct Batch {
 };
 
 /// Puts a micro-batch on the device. tokens, targets: [B*T].
-Batch upload_batch(Device& device, std::size_t B, std::size_t T, std::span<const std::int32_t> tokens,
-                   std::span<const std::int32_t> targets, const HostTokenIndex& index);
+DeviceBatch upload_batch(Device& device, std::size_t B, std::size_t T,
+                         std::span<const std::int32_t> tokens,
+                         std::span<const std::int32_t> targets, const HostTokenIndex& index);
 
 }  // namespace motley

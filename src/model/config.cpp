@@ -14,13 +14,14 @@ constexpr std::array<FamilyTraits, 2> families{{
     {Family::llama, "llama", NormKind::rms_norm, PositionKind::rope, MlpKind::swiglu, false},
 }};
 
-// Caps that no sane model passes; they keep a damaged file from asking for absurd amounts of memory.
+// Caps that no sane model passes; they keep a damaged file from asking for absurd amounts of
+// memory.
 constexpr std::size_t max_layers = 10000;
 constexpr std::size_t max_extent = std::size_t{1} << 24;
 
 void check_extent(std::string_view name, std::size_t value, std::size_t limit) {
-  require<ConfigError>(value >= 1 && value <= limit, "model.range", "model.{} is {}; it must be 1 to {}", name,
-                       value, limit);
+  require<ConfigError>(value >= 1 && value <= limit, "model.range",
+                       "model.{} is {}; it must be 1 to {}", name, value, limit);
 }
 
 }  // namespace
@@ -36,7 +37,8 @@ Family family_from(std::string_view name) {
     if (row.name == name) return row.family;
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  fail<ConfigError>("model.family", "there is no model family '{}'; the families are {}", name, known);
+  fail<ConfigError>("model.family", "there is no model family '{}'; the families are {}", name,
+                    known);
 }
 
 void ModelConfig::validate() const {
@@ -49,16 +51,19 @@ void ModelConfig::validate() const {
   check_extent("head_dim", head_dim, max_extent);
   check_extent("mlp_width", mlp_width, max_extent);
   require<ConfigError>(heads % kv_heads == 0, "model.kv-heads",
-                       "model.heads is {} and model.kv_heads {}; kv_heads must divide heads", heads, kv_heads);
-  require<ConfigError>(traits().position != PositionKind::rope || head_dim % 2 == 0, "model.head-dim",
-                       "model.head_dim is {}; rotary positions need an even one: change width or heads",
-                       head_dim);
-  require<ConfigError>(family != Family::gpt2 || (kv_heads == heads && head_dim * heads == width),
-                       "model.gpt2", "gpt2 needs kv_heads = heads and heads * head_dim = width; got {}, {}, {}, {}",
-                       kv_heads, heads, head_dim, width);
-  require<ConfigError>(norm_eps > 0 && rope_theta > 0 && init_std > 0, "model.range",
-                       "model.norm_eps, model.rope_theta and model.init_std must be above 0; got {}, {}, {}",
-                       norm_eps, rope_theta, init_std);
+                       "model.heads is {} and model.kv_heads {}; kv_heads must divide heads", heads,
+                       kv_heads);
+  require<ConfigError>(
+      traits().position != PositionKind::rope || head_dim % 2 == 0, "model.head-dim",
+      "model.head_dim is {}; rotary positions need an even one: change width or heads", head_dim);
+  require<ConfigError>(
+      family != Family::gpt2 || (kv_heads == heads && head_dim * heads == width), "model.gpt2",
+      "gpt2 needs kv_heads = heads and heads * head_dim = width; got {}, {}, {}, {}", kv_heads,
+      heads, head_dim, width);
+  require<ConfigError>(
+      norm_eps > 0 && rope_theta > 0 && init_std > 0, "model.range",
+      "model.norm_eps, model.rope_theta and model.init_std must be above 0; got {}, {}, {}",
+      norm_eps, rope_theta, init_std);
 }
 
 std::size_t num_parameters(const ModelConfig& config) {
@@ -68,12 +73,13 @@ std::size_t num_parameters(const ModelConfig& config) {
 }
 
 double flops_per_token(const ModelConfig& config, std::size_t T) {
-  double matrix = static_cast<double>(config.vocab) * static_cast<double>(config.width);  // the head
+  double matrix =
+      static_cast<double>(config.vocab) * static_cast<double>(config.width);  // the head
   for (const ParamSpec& spec : parameter_specs(config)) {
     if (spec.layer >= 0 && spec.shape.rank() == 2) matrix += static_cast<double>(spec.shape.size());
   }
-  const double attention =
-      6.0 * static_cast<double>(config.layers * T) * static_cast<double>(config.heads * config.head_dim);
+  const double attention = 6.0 * static_cast<double>(config.layers * T) *
+                           static_cast<double>(config.heads * config.head_dim);
   return 6.0 * matrix + attention;
 }
 

@@ -29,11 +29,12 @@ Decoder::Decoder(Device& device, const ModelConfig& config, ParamStore& params, 
   if (config_.traits().position == PositionKind::learned) {
     position_ = weight_of(params, "position.weight");
   } else {
-    rope_table_ = op::rope_table(device.stream(), config_.context, config_.head_dim, config_.rope_theta);
+    rope_table_ =
+        op::rope_table(device.stream(), config_.context, config_.head_dim, config_.rope_theta);
   }
 }
 
-Tensor Decoder::embed(Stream& s, const Batch& batch) {
+Tensor Decoder::embed(Stream& s, const DeviceBatch& batch) {
   require<ShapeError>(batch.T <= config_.context, "model.context",
                       "a sequence of {} tokens was given; this model's context is {}", batch.T,
                       config_.context);
@@ -43,13 +44,13 @@ Tensor Decoder::embed(Stream& s, const Batch& batch) {
   return x;
 }
 
-Tensor Decoder::run_block(Stream& s, Block& block, const Tensor& x, BatchShape shape) {
+Tensor Decoder::run_block(Stream& s, Block& block, const Tensor& x, MicroBatchShape shape) {
   const Tensor attended = block.attention.forward(s, x, rope_table_, shape);
   return block.mlp.forward(s, attended);
 }
 
-Tensor Decoder::run_blocks(Stream& s, const Batch& batch, Keep keep) {
-  const BatchShape shape{batch.B, batch.T};
+Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep) {
+  const MicroBatchShape shape{batch.B, batch.T};
   Tensor x = embed(s, batch);
   for (Block& block : blocks_) {
     if (keep == Keep::yes && recompute_ == Recompute::block) saved_.block_inputs.push_back(x);
@@ -70,15 +71,17 @@ Tensor Decoder::normalize(Stream& s, const Tensor& x) {
   return y;
 }
 
-void Decoder::forward(Stream& s, const Batch& batch) {
+void Decoder::forward(Stream& s, const DeviceBatch& batch) {
   saved_ = {};
   saved_.x = run_blocks(s, batch, Keep::yes);
   saved_.normalized = normalize(s, saved_.x);
 }
 
-void Decoder::backward(Stream& s, const Batch& batch, Tensor& loss_sum, const OnBucketReady& on_bucket_ready) {
-  require<ShapeError>(!saved_.x.empty(), "model.backward", "backward was called without a forward before it");
-  const BatchShape shape{batch.B, batch.T};
+void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
+                       const OnBucketReady& on_bucket_ready) {
+  require<ShapeError>(!saved_.x.empty(), "model.backward",
+                      "backward was called without a forward before it");
+  const MicroBatchShape shape{batch.B, batch.T};
   Tensor loss = device_.tensor({shape.N()});
   Tensor dnormalized = device_.tensor(saved_.normalized.shape());
   op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient}, saved_.normalized,
@@ -106,7 +109,7 @@ void Decoder::backward(Stream& s, const Batch& batch, Tensor& loss_sum, const On
   stage_done(stage, on_bucket_ready);
 }
 
-void Decoder::evaluate(Stream& s, const Batch& batch, Tensor& loss_sum) {
+void Decoder::evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum) {
   const Tensor normalized = normalize(s, run_blocks(s, batch, Keep::no));
   final_norm_.drop_saved();
   Tensor loss = device_.tensor({batch.B * batch.T});
@@ -114,7 +117,7 @@ void Decoder::evaluate(Stream& s, const Batch& batch, Tensor& loss_sum) {
   op::sum(s, loss_sum, loss, op::Into::accumulate);
 }
 
-Tensor Decoder::next_token_logits(Stream& s, const Batch& batch) {
+Tensor Decoder::next_token_logits(Stream& s, const DeviceBatch& batch) {
   const Tensor x = run_blocks(s, batch, Keep::no);
   Tensor last = device_.tensor({batch.B, config_.width});
   for (std::size_t b = 0; b < batch.B; ++b) {

@@ -1,5 +1,5 @@
-// A decoder-only transformer of any family: embeddings, blocks, final norm, head and loss; forward and
-// backward by hand, no tape.
+// A decoder-only transformer of any family: embeddings, blocks, final norm, head and loss; forward
+// and backward by hand, no tape.
 #pragma once
 
 #include <functional>
@@ -25,14 +25,15 @@ class Decoder {
   const ModelConfig& config() const { return config_; }
 
   /// Runs the blocks over a micro-batch and keeps what backward needs. T must not pass the context.
-  void forward(Stream& s, const Batch& batch);
-  /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the parameters'.
-  /// Uses up what forward kept.
-  void backward(Stream& s, const Batch& batch, Tensor& loss_sum, const OnBucketReady& on_bucket_ready);
+  void forward(Stream& s, const DeviceBatch& batch);
+  /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the
+  /// parameters'. Uses up what forward kept.
+  void backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
+                const OnBucketReady& on_bucket_ready);
   /// Adds the sum of the tokens' losses to loss_sum[0] without gradients or kept activations.
-  void evaluate(Stream& s, const Batch& batch, Tensor& loss_sum);
+  void evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum);
   /// The logits of the token after the last one of each sequence, [B, V].
-  Tensor next_token_logits(Stream& s, const Batch& batch);
+  Tensor next_token_logits(Stream& s, const DeviceBatch& batch);
 
  private:
   struct Block {
@@ -41,10 +42,10 @@ class Decoder {
   };
   enum class Keep { no, yes };
 
-  Tensor embed(Stream& s, const Batch& batch);
-  Tensor run_block(Stream& s, Block& block, const Tensor& x, BatchShape shape);
+  Tensor embed(Stream& s, const DeviceBatch& batch);
+  Tensor run_block(Stream& s, Block& block, const Tensor& x, MicroBatchShape shape);
   /// The blocks' output; with Keep::yes what backward needs stays.
-  Tensor run_blocks(Stream& s, const Batch& batch, Keep keep);
+  Tensor run_blocks(Stream& s, const DeviceBatch& batch, Keep keep);
   Tensor normalize(Stream& s, const Tensor& x);
   void stage_done(std::size_t stage, const OnBucketReady& on_bucket_ready);
 

@@ -43,7 +43,8 @@ void Norm::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, op
     op::rms_norm_backward(s, dx, weight_.gradient, dy, x, weight_.value, saved_.rstd, into);
     return;
   }
-  op::layer_norm_backward(s, dx, {weight_.gradient, bias_.gradient}, dy, x, weight_.value, saved_, into);
+  op::layer_norm_backward(s, dx, {weight_.gradient, bias_.gradient}, dy, x, weight_.value, saved_,
+                          into);
 }
 
 Linear::Linear(ParamStore& params, const ModelConfig& config, const std::string& name)
@@ -55,27 +56,30 @@ void Linear::forward(Stream& s, Tensor& y, const Tensor& x, op::Into into) {
 }
 
 void Linear::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x) {
-  op::linear_backward(s, {.dx = &dx, .dw = &weight_.gradient, .dbias = bias_.gradient_or_null()}, dy, x,
-                      weight_.value, op::Into::replace);
+  op::linear_backward(s, {.dx = &dx, .dw = &weight_.gradient, .dbias = bias_.gradient_or_null()},
+                      dy, x, weight_.value, op::Into::replace);
 }
 
-AttentionLayer::AttentionLayer(ParamStore& params, const ModelConfig& config, const std::string& prefix)
+AttentionLayer::AttentionLayer(ParamStore& params, const ModelConfig& config,
+                               const std::string& prefix)
     : config_(config),
       norm_(params, config, prefix + "norm1"),
       qkv_(params, config, prefix + "attn.qkv"),
       out_(params, config, prefix + "attn.out") {}
 
-op::AttentionShape AttentionLayer::attention_shape(BatchShape shape) const {
-  return {.B = shape.B, .T = shape.T, .H = config_.heads, .G = config_.kv_heads, .D = config_.head_dim};
+op::AttentionShape AttentionLayer::attention_shape(MicroBatchShape shape) const {
+  return {
+      .B = shape.B, .T = shape.T, .H = config_.heads, .G = config_.kv_heads, .D = config_.head_dim};
 }
 
-void AttentionLayer::attend(Stream& s, BatchShape shape) {
+void AttentionLayer::attend(Stream& s, MicroBatchShape shape) {
   saved_.attended = s.device().tensor({shape.N(), config_.heads * config_.head_dim});
   saved_.lse = s.device().tensor({shape.B, config_.heads, shape.T});
   op::attention(s, saved_.attended, saved_.lse, saved_.qkv, attention_shape(shape));
 }
 
-Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_table, BatchShape shape) {
+Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_table,
+                               MicroBatchShape shape) {
   saved_.x = x;
   saved_.normalized = s.device().tensor(x.shape());
   norm_.forward(s, saved_.normalized, x);
@@ -88,7 +92,8 @@ Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_ta
   return y;
 }
 
-void AttentionLayer::backward(Stream& s, Tensor& dx, const Tensor& rope_table, BatchShape shape) {
+void AttentionLayer::backward(Stream& s, Tensor& dx, const Tensor& rope_table,
+                              MicroBatchShape shape) {
   if (saved_.attended.empty()) attend(s, shape);
   Tensor dattended = s.device().tensor(saved_.attended.shape());
   out_.backward(s, dattended, dx, saved_.attended);
@@ -115,7 +120,8 @@ void AttentionLayer::drop_attention() {
 MlpLayer::MlpLayer(ParamStore& params, const ModelConfig& config, const std::string& prefix)
     : config_(config),
       norm_(params, config, prefix + "norm2"),
-      up_(params, config, prefix + (config.traits().mlp == MlpKind::swiglu ? "mlp.gate_up" : "mlp.up")),
+      up_(params, config,
+          prefix + (config.traits().mlp == MlpKind::swiglu ? "mlp.gate_up" : "mlp.up")),
       down_(params, config, prefix + "mlp.down") {}
 
 Tensor MlpLayer::forward(Stream& s, const Tensor& x) {

@@ -1,6 +1,6 @@
-// The layers of a decoder block: each has its weights, what forward saved, and forward and backward side
-// by side. Parameter gradients accumulate (+=), activation gradients are written (=), the residual stream
-// is the exception: both directions add to it.
+// The layers of a decoder block: each has its weights, what forward saved, and forward and backward
+// side by side. Parameter gradients accumulate (+=), activation gradients are written (=), the
+// residual stream is the exception: both directions add to it.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace motley {
 
-/// A parameter's value and gradient as a layer sees them. No tensors where the model has no such parameter.
+/// A parameter's value and gradient as a layer sees them. No tensors where the model has no such
+/// parameter.
 struct Weight {
   Tensor value;
   Tensor gradient;
@@ -54,7 +55,7 @@ class Linear {
 };
 
 /// The shape of one micro-batch.
-struct BatchShape {
+struct MicroBatchShape {
   std::size_t B = 0;
   std::size_t T = 0;
   std::size_t N() const { return B * T; }
@@ -64,17 +65,18 @@ struct BatchShape {
 class AttentionLayer {
  public:
   AttentionLayer(ParamStore& params, const ModelConfig& config, const std::string& prefix);
-  /// Returns x plus the layer's contribution, [N, C]. `rope_table` may be empty (learned positions).
-  Tensor forward(Stream& s, const Tensor& x, const Tensor& rope_table, BatchShape shape);
+  /// Returns x plus the layer's contribution, [N, C]. `rope_table` may be empty (learned
+  /// positions).
+  Tensor forward(Stream& s, const Tensor& x, const Tensor& rope_table, MicroBatchShape shape);
   /// dx: gradient of the output on entry, of the input on return.
-  void backward(Stream& s, Tensor& dx, const Tensor& rope_table, BatchShape shape);
+  void backward(Stream& s, Tensor& dx, const Tensor& rope_table, MicroBatchShape shape);
   void drop_saved();
   /// Gives back attention's output alone, to be computed again by backward.
   void drop_attention();
 
  private:
-  op::AttentionShape attention_shape(BatchShape shape) const;
-  void attend(Stream& s, BatchShape shape);
+  op::AttentionShape attention_shape(MicroBatchShape shape) const;
+  void attend(Stream& s, MicroBatchShape shape);
 
   const ModelConfig& config_;
   Norm norm_;

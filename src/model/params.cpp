@@ -11,11 +11,12 @@
 namespace motley {
 namespace {
 
-// Parameters start at multiples of this many elements: a cache line of floats, a GPU's load segment.
+// Parameters start at multiples of this many elements: a cache line of floats, a GPU's load
+// segment.
 constexpr std::size_t alignment = 64;
 
-// Bucket sizes in bytes: about a twelfth of all gradients, within these bounds. The first one is small so
-// that its exchange can start early.
+// ParamBucket sizes in bytes: about a twelfth of all gradients, within these bounds. The first one is
+// small so that its exchange can start early.
 constexpr std::size_t first_bucket_bytes = std::size_t{1} << 20;
 constexpr std::size_t min_bucket_bytes = std::size_t{4} << 20;
 constexpr std::size_t max_bucket_bytes = std::size_t{32} << 20;
@@ -31,7 +32,8 @@ class SpecList {
     if (!specs_.empty()) ++stage_;
   }
   void matrix(std::string name, std::size_t out, std::size_t in, float stddev) {
-    specs_.push_back({std::move(name), {out, in}, Init::normal, stddev, Decay::yes, layer_, stage_});
+    specs_.push_back(
+        {std::move(name), {out, in}, Init::normal, stddev, Decay::yes, layer_, stage_});
   }
   void vector(std::string name, std::size_t size, Init init) {
     specs_.push_back({std::move(name), {size}, init, 0.0f, Decay::no, layer_, stage_});
@@ -42,7 +44,8 @@ class SpecList {
   }
   void norm(const std::string& name) {
     vector(name + ".weight", config_.width, Init::ones);
-    if (config_.traits().norm == NormKind::layer_norm) vector(name + ".bias", config_.width, Init::zeros);
+    if (config_.traits().norm == NormKind::layer_norm)
+      vector(name + ".bias", config_.width, Init::zeros);
   }
   std::vector<ParamSpec> take() { return std::move(specs_); }
 
@@ -55,14 +58,14 @@ class SpecList {
 
 void add_block(SpecList& list, const ModelConfig& c, std::size_t layer) {
   const std::string prefix = "layers." + std::to_string(layer) + ".";
-  // Layers that write to the residual stream start smaller, so that its variance does not grow with depth
-  // (Radford et al. 2019).
+  // Layers that write to the residual stream start smaller, so that its variance does not grow with
+  // depth (Radford et al. 2019).
   const float residual_std = c.init_std / std::sqrt(2.0f * static_cast<float>(c.layers));
   const bool gated = c.traits().mlp == MlpKind::swiglu;
   list.start_stage(static_cast<int>(layer));
   list.linear(prefix + "mlp.down", c.width, c.mlp_width, residual_std);
-  list.linear(prefix + (gated ? "mlp.gate_up" : "mlp.up"), gated ? 2 * c.mlp_width : c.mlp_width, c.width,
-              c.init_std);
+  list.linear(prefix + (gated ? "mlp.gate_up" : "mlp.up"), gated ? 2 * c.mlp_width : c.mlp_width,
+              c.width, c.init_std);
   list.norm(prefix + "norm2");
   list.linear(prefix + "attn.out", c.width, c.heads * c.head_dim, residual_std);
   list.linear(prefix + "attn.qkv", c.qkv_width(), c.width, c.init_std);
@@ -117,7 +120,7 @@ ParamStore::ParamStore(Device& device, const ModelConfig& config) {
   }
   for (Param& param : params_) {
     const std::size_t end = param.offset + param.spec.shape.size();
-    const Bucket& bucket = buckets_[param.bucket];
+    const ParamBucket& bucket = buckets_[param.bucket];
     param.value = bucket.values.slice(param.offset, end).reshape(param.spec.shape);
     param.gradient = bucket.gradients.slice(param.offset, end).reshape(param.spec.shape);
   }
@@ -126,7 +129,8 @@ ParamStore::ParamStore(Device& device, const ModelConfig& config) {
 Param& ParamStore::at(std::string_view name) {
   const auto found = std::find_if(params_.begin(), params_.end(),
                                   [&](const Param& param) { return param.spec.name == name; });
-  require<ConfigError>(found != params_.end(), "model.parameter", "this model has no parameter '{}'", name);
+  require<ConfigError>(found != params_.end(), "model.parameter",
+                       "this model has no parameter '{}'", name);
   return *found;
 }
 
@@ -149,7 +153,7 @@ void ParamStore::initialize(Stream& s, std::uint64_t seed) {
 }
 
 void ParamStore::zero_gradients(Stream& s) {
-  for (Bucket& bucket : buckets_) s.fill(bucket.gradients);
+  for (ParamBucket& bucket : buckets_) s.fill(bucket.gradients);
 }
 
 std::size_t ParamStore::size() const {

@@ -27,8 +27,8 @@ struct ParamSpec {
   float stddev = 0;  // for Init::normal
   Decay decay = Decay::no;
   int layer = -1;  // -1: outside the blocks
-  /// When backward has finished its gradient: 0 after the head, then a stage a block from the last to the
-  /// first, then the embeddings.
+  /// When backward has finished its gradient: 0 after the head, then a stage a block from the last
+  /// to the first, then the embeddings.
   std::size_t stage = 0;
 };
 
@@ -44,9 +44,9 @@ struct Param {
   Tensor gradient;
 };
 
-/// A run of parameters that is reduced, updated and gathered as one; one buffer for the values and one for
-/// the gradients. Padding between parameters is zero and stays zero.
-struct Bucket {
+/// A run of parameters that is reduced, updated and gathered as one; one buffer for the values and
+/// one for the gradients. Padding between parameters is zero and stays zero.
+struct ParamBucket {
   Tensor values;     // [n]
   Tensor gradients;  // [n]
   std::size_t last_stage = 0;
@@ -59,8 +59,8 @@ class ParamStore {
   ParamStore(Device& device, const ModelConfig& config);
 
   const std::vector<Param>& params() const { return params_; }
-  std::vector<Bucket>& buckets() { return buckets_; }
-  const std::vector<Bucket>& buckets() const { return buckets_; }
+  std::vector<ParamBucket>& buckets() { return buckets_; }
+  const std::vector<ParamBucket>& buckets() const { return buckets_; }
   /// The parameter of a name. Throws ConfigError when there is none.
   Param& at(std::string_view name);
 
@@ -72,7 +72,7 @@ class ParamStore {
 
  private:
   std::vector<Param> params_;
-  std::vector<Bucket> buckets_;
+  std::vector<ParamBucket> buckets_;
 };
 
 }  // namespace motley

@@ -1,0 +1,223 @@
+#include "train/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "dist/agree.h"
+#include "tensor/error.h"
+#include "tensor/safetensors.h"
+
+namespace motley {
+namespace {
+
+constexpr const char* model_file = "model.safetensors";
+constexpr const char* optimizer_file = "optim.safetensors";
+
+std::vector<std::size_t> extents(const Shape& shape) {
+  return {shape.begin(), shape.end()};
+}
+
+std::string state_name(std::string_view state, const Param& param) {
+  return fmt::format("{}.{}", state, param.spec.name);
+}
+
+std::vector<SafetensorsTensor> model_tensors(const ParamStore& params) {
+  std::vector<SafetensorsTensor> tensors;
+  for (const Param& param : params.params()) {
+    tensors.push_back({param.spec.name, Dtype::f32, extents(param.spec.shape)});
+  }
+  return tensors;
+}
+
+std::vector<SafetensorsTensor> optimizer_tensors(TrainStep& train) {
+  std::vector<SafetensorsTensor> tensors;
+  for (const std::string_view state : train.optimizer().state_names()) {
+    for (const Param& param : train.params().params()) {
+      tensors.push_back({state_name(state, param), Dtype::f32, extents(param.spec.shape)});
+    }
+  }
+  return tensors;
+}
+
+/// The part of a bucket's values that is one parameter.
+std::span<const float> part_of(std::span<const float> bucket, const Param& param) {
+  return bucket.subspan(param.offset, param.spec.shape.size());
+}
+
+void copy_text(const io::Path& from, const io::Path& to) {
+  io::File file = io::File::create(to);
+  file.write(io::read_text(from));
+  file.sync();
+  file.close();
+}
+
+/// Rank 0's side of a save. The collectives in between must go on when the disk fails, so the first
+/// error is kept and everything after it skipped; finish() throws it where all ranks can agree on
+/// it.
+class Writer {
+ public:
+  template <class F>
+  void attempt(F&& write) {
+    if (failure_) return;
+    try {
+      write();
+    } catch (const std::exception&) {
+      failure_ = std::current_exception();
+    }
+  }
+  void finish() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  std::exception_ptr failure_;
+};
+
+void write_model(TrainStep& train, const io::Path& path) {
+  SafetensorsWriter file(path, model_tensors(train.params()));
+  for (const Param& param : train.params().params()) {
+    std::vector<float> values(param.spec.shape.size());
+    train.device().stream().read<float>(values, param.value);
+    file.write(param.spec.name, std::as_bytes(std::span<const float>(values)));
+  }
+  file.finish();
+}
+
+/// Every rank's shard of one state of one bucket, together.
+std::vector<float> gather_state(TrainStep& train, std::size_t bucket, std::size_t index) {
+  const Range owned = train.optimizer().owned(bucket);
+  std::vector<float> values(train.params().buckets()[bucket].values.size());
+  const std::span<float> mine = std::span(values).subspan(owned.begin, owned.size());
+  train.device().stream().read(mine, train.optimizer().state(bucket, index));
+  train.comm().all_gather_shards(std::span<float>(values), train.reducer().shards(bucket));
+  return values;
+}
+
+void write_optimizer(TrainStep& train, Writer& writer, const io::Path& path) {
+  const bool writes = train.comm().rank() == 0;
+  std::optional<SafetensorsWriter> file;
+  if (writes) writer.attempt([&] { file.emplace(path, optimizer_tensors(train)); });
+  const auto states = train.optimizer().state_names();
+  for (std::size_t bucket = 0; bucket < train.params().buckets().size(); ++bucket) {
+    for (std::size_t index = 0; index < states.size(); ++index) {
+      const std::vector<float> values = gather_state(train, bucket, index);
+      if (!writes) continue;
+      for (const Param& param : train.params().params()) {
+        if (param.bucket != bucket) continue;
+        writer.attempt([&] {
+          file->write(state_name(states[index], param), std::as_bytes(part_of(values, param)));
+        });
+      }
+    }
+  }
+  if (writes) writer.attempt([&] { file->finish(); });
+}
+
+/// Reads a parameter-shaped tensor into its place in a bucket.
+void read_into(const SafetensorsReader& file, const std::string& name, const Param& param,
+               std::span<float> bucket) {
+  const SafetensorsEntry& entry = file.get(name);
+  require<CheckpointError>(
+      entry.shape == extents(param.spec.shape), "ckpt.shape",
+      "{}: {} has shape [{}], this model's is {}; the checkpoint is of another model",
+      file.path().string(), name, fmt::join(entry.shape, ", "), to_string(param.spec.shape));
+  file.read_f32(entry, bucket.subspan(param.offset, param.spec.shape.size()));
+}
+
+void check_names(const SafetensorsReader& file, std::size_t expected) {
+  require<CheckpointError>(
+      file.entries().size() == expected, "ckpt.tensors",
+      "{} has {} tensors, this model and optimizer need {}; the checkpoint is of another "
+      "model or optimizer",
+      file.path().string(), file.entries().size(), expected);
+}
+
+/// One bucket of a file on rank 0, then on all ranks.
+std::vector<float> load_bucket(TrainStep& train, std::size_t bucket,
+                               const std::optional<SafetensorsReader>& file,
+                               const std::function<std::string(const Param&)>& name_of) {
+  std::vector<float> values(train.params().buckets()[bucket].values.size(), 0.0f);
+  agree(train.comm(), "loading a checkpoint", [&] {
+    if (!file) return;
+    for (const Param& param : train.params().params()) {
+      if (param.bucket == bucket) read_into(*file, name_of(param), param, values);
+    }
+  });
+  train.comm().broadcast(std::as_writable_bytes(std::span(values)), 0);
+  return values;
+}
+
+}  // namespace
+
+io::Path save_checkpoint(TrainStep& train, const io::Path& ckpt,
+                         const CheckpointContents& contents) {
+  const bool writes = train.comm().rank() == 0;
+  Writer writer;
+  std::optional<CheckpointDraft> draft;
+  if (writes) {
+    writer.attempt([&] { draft.emplace(ckpt, contents.state.progress.step); });
+    writer.attempt([&] { write_model(train, draft->path() / model_file); });
+    writer.attempt([&] { contents.state.write(draft->path() / "state.json"); });
+    writer.attempt(
+        [&] { io::write_text_atomically(draft->path() / "config.toml", contents.config_toml); });
+    writer.attempt([&] {
+      if (!contents.tokenizer.empty())
+        copy_text(contents.tokenizer, draft->path() / "tokenizer.json");
+    });
+  }
+  write_optimizer(train, writer, draft ? draft->path() / optimizer_file : io::Path());
+  agree(train.comm(), "saving a checkpoint", [&] {
+    writer.finish();
+    if (writes) draft->commit();
+  });
+  return ckpt / checkpoint_name(contents.state.progress.step);
+}
+
+void load_checkpoint(TrainStep& train, const io::Path& checkpoint) {
+  const bool reads = train.comm().rank() == 0;
+  std::optional<SafetensorsReader> model;
+  std::optional<SafetensorsReader> optimizer;
+  agree(train.comm(), "loading a checkpoint", [&] {
+    if (!reads) return;
+    verify_checkpoint(checkpoint);
+    model = SafetensorsReader::open(checkpoint / model_file);
+    optimizer = SafetensorsReader::open(checkpoint / optimizer_file);
+    const std::size_t num_params = train.params().params().size();
+    check_names(*model, num_params);
+    check_names(*optimizer, num_params * train.optimizer().state_names().size());
+  });
+  Stream& s = train.device().stream();
+  const auto states = train.optimizer().state_names();
+  for (std::size_t bucket = 0; bucket < train.params().buckets().size(); ++bucket) {
+    const std::vector<float> values =
+        load_bucket(train, bucket, model, [](const Param& param) { return param.spec.name; });
+    s.write<float>(train.params().buckets()[bucket].values, values);
+    for (std::size_t index = 0; index < states.size(); ++index) {
+      const std::vector<float> state =
+          load_bucket(train, bucket, optimizer,
+                      [&](const Param& param) { return state_name(states[index], param); });
+      const Range owned = train.optimizer().owned(bucket);
+      s.write<float>(train.optimizer().state(bucket, index),
+                     std::span(state).subspan(owned.begin, owned.size()));
+    }
+  }
+}
+
+void load_parameters(Stream& s, ParamStore& params, const io::Path& checkpoint) {
+  verify_checkpoint(checkpoint);
+  const SafetensorsReader file = SafetensorsReader::open(checkpoint / model_file);
+  check_names(file, params.params().size());
+  for (const Param& param : params.params()) {
+    std::vector<float> values(param.offset + param.spec.shape.size());
+    read_into(file, param.spec.name, param, values);
+    Tensor target = param.value;
+    s.write<float>(target, part_of(values, param));
+  }
+}
+
+}  // namespace motley

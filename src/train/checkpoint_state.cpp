@@ -1,0 +1,89 @@
+#include "train/checkpoint_state.h"
+
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+#include "tensor/json.h"
+
+namespace motley {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json model_to_json(const ModelConfig& m) {
+  return {{"family", std::string(m.traits().name)},
+          {"vocab", m.vocab},
+          {"context", m.context},
+          {"layers", m.layers},
+          {"width", m.width},
+          {"heads", m.heads},
+          {"kv_heads", m.kv_heads},
+          {"head_dim", m.head_dim},
+          {"mlp_width", m.mlp_width},
+          {"tie", m.tie},
+          {"norm_eps", m.norm_eps},
+          {"rope_theta", m.rope_theta},
+          {"init_std", m.init_std}};
+}
+
+ModelConfig model_from_json(const json::Value& object) {
+  ModelConfig m;
+  try {
+    m.family = family_from(object.get("family").as_string());
+    m.vocab = object.get("vocab").as_size();
+    m.context = object.get("context").as_size();
+    m.layers = object.get("layers").as_size();
+    m.width = object.get("width").as_size();
+    m.heads = object.get("heads").as_size();
+    m.kv_heads = object.get("kv_heads").as_size();
+    m.head_dim = object.get("head_dim").as_size();
+    m.mlp_width = object.get("mlp_width").as_size();
+    m.tie = object.get("tie").as_bool();
+    m.norm_eps = static_cast<float>(object.get("norm_eps").as_double());
+    m.rope_theta = static_cast<float>(object.get("rope_theta").as_double());
+    m.init_std = static_cast<float>(object.get("init_std").as_double());
+    m.validate();
+  } catch (const ConfigError& e) {
+    object.refuse(e.what());
+  }
+  return m;
+}
+
+}  // namespace
+
+void CheckpointState::write(const io::Path& path) const {
+  Json root{{"format", format_version},
+            {"step", progress.step},
+            {"tokens", progress.tokens},
+            {"seconds", progress.seconds},
+            {"best_loss", nullptr},
+            {"evaluations_without_gain", progress.evaluations_without_gain},
+            {"optimizer", optimizer},
+            {"device", device},
+            {"model", model_to_json(model)}};
+  if (progress.best_loss) root["best_loss"] = *progress.best_loss;
+  io::File file = io::File::create(path);
+  file.write(root.dump(2) + "\n");
+  file.sync();
+  file.close();
+}
+
+CheckpointState CheckpointState::read(const io::Path& path) {
+  const json::Value root = json::read(path, json::Kind::checkpoint);
+  const std::size_t format = root.get("format").as_size();
+  if (format != format_version) {
+    root.refuse(fmt::format("has format {}; this program reads {}", format, format_version));
+  }
+  CheckpointState state;
+  state.progress.step = root.get("step").as_size();
+  state.progress.tokens = root.get("tokens").as_size();
+  state.progress.seconds = root.get("seconds").as_double();
+  if (const auto best = root.find("best_loss")) state.progress.best_loss = best->as_double();
+  state.progress.evaluations_without_gain = root.get("evaluations_without_gain").as_size();
+  state.optimizer = root.get("optimizer").as_string();
+  state.device = root.get("device").as_string();
+  state.model = model_from_json(root.get("model"));
+  return state;
+}
+
+}  // namespace motley

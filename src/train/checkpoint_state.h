@@ -1,0 +1,36 @@
+// state.json of a checkpoint: where a run stood and what model it trained.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "model/config.h"
+#include "tensor/io.h"
+
+namespace motley {
+
+/// Where a run stands. Sample order and random numbers depend on the step alone, so this is all.
+struct TrainProgress {
+  std::uint64_t step = 0;                // updates done
+  std::uint64_t tokens = 0;              // trained on so far
+  double seconds = 0;                    // spent training, over all resumes
+  std::optional<double> best_loss = {};  // lowest validation loss so far
+  std::uint64_t evaluations_without_gain = 0;
+};
+
+struct CheckpointState {
+  static constexpr int format_version = 1;
+
+  TrainProgress progress;
+  ModelConfig model;
+  std::string optimizer;  // "adamw"
+  std::string device;     // what computed it; other devices may continue with other bits
+
+  /// Writes `path`, which must not exist.
+  void write(const io::Path& path) const;
+  /// Throws CheckpointError naming the file and the field.
+  static CheckpointState read(const io::Path& path);
+};
+
+}  // namespace motley

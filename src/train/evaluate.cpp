@@ -1,0 +1,83 @@
+#include "train/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "dist/agree.h"
+#include "dist/shard_plan.h"
+#include "tensor/error.h"
+#include "train/train_step.h"
+
+namespace motley {
+namespace {
+
+/// The sums of one rank's samples.
+struct Sums {
+  double loss = 0;
+  double tokens = 0;
+};
+
+Sums evaluate_samples(Device& device, Decoder& decoder, const Dataset& dataset,
+                      const Range& samples, MicroBatchShape shape) {
+  Stream& s = device.stream();
+  Sums sums;
+  // Each micro-batch has a sum of its own: a float adds thousands of losses well, not millions.
+  for (std::size_t first = samples.begin; first < samples.end; first += shape.B) {
+    std::vector<std::uint64_t> indices(std::min(shape.B, samples.end - first));
+    std::iota(indices.begin(), indices.end(), first);
+    const Batch batch = make_batch(dataset, indices, {shape.B, shape.T});
+    Tensor loss_sum = device.zeros({1});
+    decoder.evaluate(s, upload(device, batch), loss_sum);
+    std::vector<float> loss(1);
+    s.read<float>(loss, loss_sum);
+    sums.loss += loss[0];
+    sums.tokens += static_cast<double>(batch.num_targets);
+  }
+  return sums;
+}
+
+/// Bytes of source text for each token of the split.
+std::optional<double> bytes_per_token(const Dataset& dataset) {
+  const std::optional<std::uint64_t> bytes = dataset.text_bytes();
+  if (!bytes || *bytes == 0) return std::nullopt;
+  return static_cast<double>(*bytes) / static_cast<double>(dataset.num_tokens());
+}
+
+}  // namespace
+
+Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const Dataset& dataset,
+                    const EvaluationSettings& settings) {
+  std::uint64_t num_samples = dataset.num_samples(settings.shape.T);
+  if (settings.max_tokens > 0) {
+    num_samples =
+        std::min<std::uint64_t>(num_samples, ceil_div(settings.max_tokens, settings.shape.T));
+  }
+  require<DataError>(
+      num_samples > 0, "data.too-short",
+      "the validation split has {} tokens, fewer than one sequence of {}: use a larger --val or "
+      "a smaller train.sequence",
+      dataset.num_tokens(), settings.shape.T);
+  const Range mine = split_evenly(
+      num_samples, static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())];
+  const Sums sums = agree(comm, "evaluating", [&] {
+    return evaluate_samples(device, decoder, dataset, mine, settings.shape);
+  });
+  std::vector<double> totals{sums.loss, sums.tokens};
+  comm.all_reduce_sum(totals);
+  Evaluation result;
+  result.loss = totals[0] / totals[1];
+  result.tokens = static_cast<std::uint64_t>(totals[1]);
+  require<NumericError>(
+      std::isfinite(result.loss), "numeric.loss",
+      "the validation loss is {}; the model has diverged: resume from an earlier checkpoint "
+      "with a lower optim.lr",
+      result.loss);
+  result.perplexity = std::exp(result.loss);
+  if (const auto bytes = bytes_per_token(dataset))
+    result.bits_per_byte = result.loss / std::log(2.0) / *bytes;
+  return result;
+}
+
+}  // namespace motley

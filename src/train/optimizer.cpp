@@ -1,0 +1,124 @@
+#include "train/optimizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "tensor/error.h"
+
+namespace motley {
+
+/// A shard of one parameter with everything an update touches.
+struct ShardUpdate {
+  Tensor value;
+  Tensor gradient;
+  std::span<Tensor> states;
+  float weight_decay = 0;
+};
+
+/// All that is particular to one optimizer.
+struct OptimizerRow {
+  std::string_view name;
+  std::span<const std::string_view> states;
+  void (*update)(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
+                 const OptimSettings& settings, const UpdateStep& step);
+};
+
+namespace {
+
+constexpr std::array<std::string_view, 2> two_moments{"m", "v"};
+constexpr std::array<std::string_view, 1> one_moment{"m"};
+
+void update_adamw(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
+                  const OptimSettings& settings, const UpdateStep& step) {
+  op::adamw(s, shard.value, shard.states[0], shard.states[1], shard.gradient, control,
+            {.learning_rate = step.learning_rate,
+             .beta1 = static_cast<float>(settings.beta1),
+             .beta2 = static_cast<float>(settings.beta2),
+             .epsilon = static_cast<float>(settings.epsilon),
+             .weight_decay = shard.weight_decay,
+             .step = step.step});
+}
+
+void update_lion(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
+                 const OptimSettings& settings, const UpdateStep& step) {
+  op::lion(s, shard.value, shard.states[0], shard.gradient, control,
+           {.learning_rate = step.learning_rate,
+            .beta1 = static_cast<float>(settings.beta1),
+            .beta2 = static_cast<float>(settings.beta2),
+            .weight_decay = shard.weight_decay});
+}
+
+void update_sgd(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
+                const OptimSettings& settings, const UpdateStep& step) {
+  op::sgd(s, shard.value, shard.states[0], shard.gradient, control,
+          {.learning_rate = step.learning_rate,
+           .momentum = static_cast<float>(settings.momentum),
+           .weight_decay = shard.weight_decay});
+}
+
+constexpr std::array<OptimizerRow, 3> rows{{
+    {"adamw", two_moments, update_adamw},
+    {"lion", one_moment, update_lion},
+    {"sgd", one_moment, update_sgd},
+}};
+
+const OptimizerRow& row_of(std::string_view name) {
+  const auto* row =
+      std::find_if(rows.begin(), rows.end(), [&](const OptimizerRow& r) { return r.name == name; });
+  require<ConfigError>(row != rows.end(), "optim.name", "there is no optimizer '{}'; there are {}",
+                       name, fmt::join(optimizer_names(), ", "));
+  return *row;
+}
+
+}  // namespace
+
+Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
+                     const OptimSettings& settings)
+    : params_(params), owned_(std::move(owned)), settings_(settings), row_(&row_of(settings.name)) {
+  require<ShapeError>(owned_.size() == params.buckets().size(), "optimizer.shards",
+                      "{} shards were given for {} buckets", owned_.size(),
+                      params.buckets().size());
+  for (const Range& range : owned_) {
+    states_.emplace_back();
+    for (std::size_t i = 0; i < row_->states.size(); ++i) {
+      states_.back().push_back(device.zeros({range.end - range.begin}));
+    }
+  }
+  for (const Param& param : params.params()) {
+    const Range& range = owned_[param.bucket];
+    const std::size_t begin = std::max(range.begin, param.offset);
+    const std::size_t end = std::min(range.end, param.offset + param.spec.shape.size());
+    if (begin < end) segments_.push_back({param.bucket, {begin, end}, param.spec.decay});
+  }
+}
+
+void Optimizer::update(Stream& s, std::size_t bucket, const op::UpdateControl& control,
+                       const UpdateStep& step) {
+  for (const Segment& segment : segments_) {
+    if (segment.bucket != bucket) continue;
+    const auto [begin, end] = segment.in_bucket;
+    const std::size_t first = owned_[bucket].begin;
+    std::vector<Tensor> states;
+    for (const Tensor& state : states_[bucket])
+      states.push_back(state.slice(begin - first, end - first));
+    ShardUpdate shard{
+        params_.buckets()[bucket].values.slice(begin, end),
+        params_.buckets()[bucket].gradients.slice(begin, end), states,
+        segment.decay == Decay::yes ? static_cast<float>(settings_.weight_decay) : 0.0f};
+    row_->update(s, shard, control, settings_, step);
+  }
+}
+
+std::span<const std::string_view> Optimizer::state_names() const {
+  return row_->states;
+}
+
+std::vector<std::string_view> optimizer_names() {
+  std::vector<std::string_view> names;
+  for (const OptimizerRow& row : rows) names.push_back(row.name);
+  return names;
+}
+
+}  // namespace motley

@@ -1,0 +1,63 @@
+// Optimizers over the shards of buckets that this rank owns. A new one is a kernel (kernels/ops.h)
+// and a row in optimizer.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "dist/shard_plan.h"
+#include "kernels/ops.h"
+#include "model/params.h"
+#include "train/settings.h"
+
+namespace motley {
+
+/// What one update depends on besides the gradients.
+struct UpdateStep {
+  float learning_rate = 0;
+  std::uint64_t step = 1;  // counts from 1
+};
+
+struct OptimizerRow;
+
+/// Updates the owned shard of every bucket. State exists for that shard only (ZeRO-1: Rajbhandari
+/// et al. 2020), so one owner decides each parameter's bits.
+class Optimizer {
+ public:
+  /// `owned[b]` is this rank's range of elements of bucket b. Throws ConfigError for an unknown
+  /// name.
+  Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
+            const OptimSettings& settings);
+
+  /// Applies the gradients of the owned shard of one bucket, times control[0], to its values.
+  void update(Stream& s, std::size_t bucket, const op::UpdateControl& control,
+              const UpdateStep& step);
+
+  /// The names of the state each element has, such as "m" and "v".
+  std::span<const std::string_view> state_names() const;
+  /// State `index` of a bucket's owned shard, [owned size].
+  Tensor& state(std::size_t bucket, std::size_t index) { return states_[bucket][index]; }
+  Range owned(std::size_t bucket) const { return owned_[bucket]; }
+
+ private:
+  /// The part of one parameter that lies in an owned shard.
+  struct Segment {
+    std::size_t bucket = 0;
+    Range in_bucket;
+    Decay decay = Decay::no;
+  };
+
+  ParamStore& params_;
+  std::vector<Range> owned_;
+  OptimSettings settings_;
+  const OptimizerRow* row_;
+  std::vector<std::vector<Tensor>> states_;
+  std::vector<Segment> segments_;
+};
+
+/// The names that optim.name accepts.
+std::vector<std::string_view> optimizer_names();
+
+}  // namespace motley
