@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <string>
 
 #include "tensor/checked.h"
@@ -17,9 +18,12 @@ class Shape {
 
   Shape() = default;
   /// Throws ShapeError for more than four extents or when their product overflows.
-  Shape(std::initializer_list<std::size_t> extents) {
+  Shape(std::initializer_list<std::size_t> extents)
+      : Shape(std::span(extents.begin(), extents.size())) {}
+  explicit Shape(std::span<const std::size_t> extents) {
     require<ShapeError>(extents.size() <= max_rank, "shape.rank",
-                        "a shape has at most {} dimensions, {} were given", max_rank, extents.size());
+                        "a shape has at most {} dimensions, {} were given", max_rank,
+                        extents.size());
     for (const std::size_t extent : extents) extents_[rank_++] = extent;
     size_ = 1;
     for (const std::size_t extent : extents) size_ = checked_mul(size_, extent);
