@@ -1,10 +1,12 @@
-// One description of an op, read by every test and benchmark of it: forward against a double-precision
-// reference, backward against finite differences of that reference, bit-equal repetition, untouched
-// guard bands, and speed. To add an op: describe it in tests/ops/<name>_case.cpp and list the file in
-// CMakeLists.txt; a test fails for an op of ops.h that no case names.
+// One description of an op, read by every test and benchmark of it: forward against a
+// double-precision reference, backward against finite differences of that reference, bit-equal
+// repetition, untouched guard bands, and speed. To add an op: describe it in
+// tests/ops/<name>_case.cpp and add a line motley_op_test(<name>) to CMakeLists.txt; a test fails
+// for an op of ops.h that no case names.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,11 +17,12 @@
 
 namespace motley::test {
 
-/// A tensor on the host. Values are doubles that the dtype holds exactly: round inputs to float first.
+/// A tensor on the host. Values are doubles that the dtype holds exactly: round inputs to float
+/// first.
 struct HostTensor {
   Shape shape;
   Dtype dtype = Dtype::f32;
-  std::vector<double> values;
+  std::vector<double> values = {};
 };
 
 /// What the sizes mean is the case's own business: {N, C} for a norm.
@@ -29,31 +32,47 @@ using Sizes = std::vector<std::size_t>;
 struct GradientOf {
   std::size_t input = 0;
   bool accumulates = false;
+  /// As Problem::depth, of one element of this gradient; 0: the same as Problem::depth.
+  double depth = 0;
 };
 
-/// One op at one size, with its data.
+/// One op at one size, with its data. An op that works in place on its argument is described as one
+/// with an input and an output: `run` copies the input to the output first.
 struct Problem {
-  std::vector<HostTensor> inputs;
+  std::vector<HostTensor> inputs = {};
   /// Shapes and, where the op reads or adds to an output, its contents before; no values: poisoned.
-  std::vector<HostTensor> outputs;
+  std::vector<HostTensor> outputs = {};
 
   /// Runs the op on the device.
-  std::function<void(Stream&, std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs)> run;
-  /// Computes the same in double, plainly. `outputs` come with the contents before.
-  std::function<void(std::vector<HostTensor>& outputs, const std::vector<HostTensor>& inputs)> reference;
+  std::function<void(Stream&, std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs)>
+      run = nullptr;
+  /// Computes the same in double, plainly. `outputs` come with the contents before; where there
+  /// were none, with zeros.
+  std::function<void(std::vector<HostTensor>& outputs, const std::vector<HostTensor>& inputs)>
+      reference = nullptr;
   /// How many rounded operations stand behind one output: the tolerance is a small multiple of
-  /// 2^-24 * sqrt(depth) * the output's scale. 0 demands equal bits.
+  /// 2^-24 * sqrt(depth) * the output's scale. 0 demands equal bits (any NaN equals any NaN).
   double depth = 1;
+  /// An output's or a gradient's scale is its largest expected magnitude, but at least this. Set it
+  /// where a few outputs are sums whose terms may cancel: the magnitude such a sum has typically.
+  double min_scale = 0;
 
-  /// Backward, or null. The loss is sum(dy * outputs[0]); dy is given. `gradients` follow `gradients_of`.
+  /// Backward, or null. The loss is sum(dy * outputs[0]); dy is given. `gradients` follow
+  /// `gradients_of`.
   std::function<void(Stream&, std::vector<Tensor>& gradients, const Tensor& dy,
                      const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs)>
-      run_backward;
-  std::vector<GradientOf> gradients_of;
+      run_backward = nullptr;
+  std::vector<GradientOf> gradients_of = {};
+  /// The values of dy; none: random. An op that differentiates the sum of its outputs needs ones
+  /// here.
+  std::vector<double> dy = {};
 
-  /// What one run does, for the benchmark.
+  /// What one run forward does, for the benchmark.
   double flops = 0;
   double bytes = 0;
+  /// What one run backward does; 0: twice the forward.
+  double backward_flops = 0;
+  double backward_bytes = 0;
 };
 
 struct OpCase {
@@ -76,5 +95,8 @@ const std::vector<OpCase>& all_cases();
 /// `size` values uniform in [-scale, scale], rounded to float; the same for the same `salt`.
 std::vector<double> random_values(std::size_t size, std::uint64_t salt, double scale = 1.0);
 HostTensor random_tensor(const Shape& shape, std::uint64_t salt, double scale = 1.0);
+/// `size` integers uniform in [0, limit), as the values of an i32 tensor; the same for the same
+/// `salt`.
+HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit);
 
 }  // namespace motley::test
