@@ -2,10 +2,10 @@
 // device's family and enqueues it; it never waits. Outputs come first, then inputs.
 //
 // Letters: B batch, T time, N = B*T tokens, C channels, H heads, G key/value heads, D head size,
-// F mlp width, V vocabulary. dX is the gradient of the loss with respect to X. Tensors are f32 unless
-// said otherwise. Parameter gradients are added to (+=), activation gradients are written (=) unless an
-// Into says otherwise. Every op gives the same bits for the same input, run after run. All throw
-// ShapeError when tensors do not fit together.
+// F mlp width, V vocabulary. dX is the gradient of the loss with respect to X. Tensors are f32
+// unless said otherwise. Parameter gradients are added to (+=), activation gradients are written
+// (=) unless an Into says otherwise. Every op gives the same bits for the same input, run after
+// run. All throw ShapeError when tensors do not fit together.
 #pragma once
 
 #include <cstddef>
@@ -31,10 +31,11 @@ void random_uniform(Stream& s, Tensor& y, const Random& random);
 /// y[i] normal with mean 0 and the given standard deviation (Box-Muller over random.block(i / 4)).
 void random_normal(Stream& s, Tensor& y, const Random& random, float stddev);
 
-// --- embedding -------------------------------------------------------------------------------------
+// --- embedding -----------------------------------------------------------------------------------
 
-/// The positions of a batch's tokens grouped by token, so that the gradient of a table row is summed by
-/// one owner in position order. rows: [U] distinct tokens; starts: [U+1]; positions: [N]. All i32.
+/// The positions of a batch's tokens grouped by token, so that the gradient of a table row is
+/// summed by one owner in position order. rows: [U] distinct tokens; starts: [U+1]; positions: [N].
+/// All i32.
 struct TokenIndex {
   Tensor rows;
   Tensor starts;
@@ -50,7 +51,7 @@ void position_embedding(Stream& s, Tensor& y, const Tensor& table, std::size_t T
 /// dtable[t] += sum over b of dy[b*T + t], in order of b.
 void position_embedding_backward(Stream& s, Tensor& dtable, const Tensor& dy, std::size_t T);
 
-// --- normalisation -----------------------------------------------------------------------------------
+// --- normalisation -------------------------------------------------------------------------------
 
 /// y[n,c] = x[n,c] * rstd[n] * w[c], rstd = 1/sqrt(mean_c(x^2) + eps) (Zhang and Sennrich 2019).
 /// y, x: [N, C]; rstd: [N], saved for backward; w: [C].
@@ -64,7 +65,8 @@ struct LayerNormSaved {
   Tensor mean;
   Tensor rstd;
 };
-/// y = (x - mean) * rstd * w + b per row, variance biased (Ba et al. 2016). y, x: [N, C]; w, b: [C].
+/// y = (x - mean) * rstd * w + b per row, variance biased (Ba et al. 2016). y, x: [N, C]; w, b:
+/// [C].
 void layer_norm(Stream& s, Tensor& y, LayerNormSaved& saved, const Tensor& x, const Tensor& w,
                 const Tensor& b, float eps);
 /// What layer_norm_backward adds to.
@@ -76,15 +78,15 @@ struct LayerNormGradients {
 void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, const Tensor& dy,
                          const Tensor& x, const Tensor& w, const LayerNormSaved& saved, Into into);
 
-// --- matrix multiplication --------------------------------------------------------------------------
+// --- matrix multiplication -----------------------------------------------------------------------
 
 enum class Transpose { none, a, b };
 
 /// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K.
 void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose transpose, Into into);
 
-/// y = x w^T + bias. y: [N, O]; x: [N, I]; w: [O, I]; bias: [O] or null. With Into::accumulate y grows
-/// by it, which is how a residual connection is written.
+/// y = x w^T + bias. y: [N, O]; x: [N, I]; w: [O, I]; bias: [O] or null. With Into::accumulate y
+/// grows by it, which is how a residual connection is written.
 void linear(Stream& s, Tensor& y, const Tensor& x, const Tensor& w, const Tensor* bias, Into into);
 /// dx = dy w (as `into` says), dw += dy^T x, dbias += column sums of dy (unless null).
 struct LinearGradients {
@@ -96,7 +98,7 @@ struct LinearGradients {
 void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, const Tensor& x,
                      const Tensor& w, Into into_dx);
 
-// --- attention ----------------------------------------------------------------------------------------
+// --- attention -----------------------------------------------------------------------------------
 
 /// How a packed qkv of [N, (H + 2G) * D] is laid out: H query heads, then G key heads, then G value
 /// heads, each of D columns. Query head h uses key/value head h / (H / G).
@@ -108,14 +110,19 @@ struct AttentionShape {
   std::size_t D = 0;
 };
 
-/// Rotates queries and keys in place by their position, rotate-half pairing (i, i + D/2) as in Hugging
-/// Face's Llama (Su et al. 2021). table: [at least T, D], cosines of D/2 angles, then their sines.
+/// The table of rope() for positions below T: [T, D], computed on the host in double. Row t holds
+/// the cosines of t * theta^(-2i/D) for i < D/2, then their sines. Throws ShapeError when D is odd.
+Tensor rope_table(Stream& s, std::size_t T, std::size_t D, double theta);
+/// Rotates queries and keys in place by their position, rotate-half pairing (i, i + D/2) as in
+/// Hugging Face's Llama (Su et al. 2021). table: [at least T, D], cosines of D/2 angles, then their
+/// sines.
 void rope(Stream& s, Tensor& qkv, const Tensor& table, const AttentionShape& shape);
 /// The inverse rotation, which is rope's gradient, in place.
 void rope_backward(Stream& s, Tensor& dqkv, const Tensor& table, const AttentionShape& shape);
 
-/// Causal attention, scale 1/sqrt(D), by blocks with running maximum and sum (Dao et al. 2022): no T x T
-/// matrix is ever in memory. y: [N, H * D]; lse: [B, H, T], log of each row's sum, saved; qkv as above.
+/// Causal attention, scale 1/sqrt(D), by blocks with running maximum and sum (Dao et al. 2022): no
+/// T x T matrix is ever in memory. y: [N, H * D]; lse: [B, H, T], log of each row's sum, saved; qkv
+/// as above.
 void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const AttentionShape& shape);
 /// dqkv of attention. y and lse are what the forward gave.
 struct AttentionSaved {
@@ -126,7 +133,7 @@ struct AttentionSaved {
 void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
                         const AttentionShape& shape);
 
-// --- activations ----------------------------------------------------------------------------------------
+// --- activations ---------------------------------------------------------------------------------
 
 /// y = silu(gate) * up (Shazeer 2020). y: [N, F]; gate_up: [N, 2F], gate in the first F columns.
 void swiglu(Stream& s, Tensor& y, const Tensor& gate_up);
@@ -137,41 +144,44 @@ enum class Gelu { tanh, erf };
 void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind);
 void gelu_backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, Gelu kind);
 
-// --- loss ----------------------------------------------------------------------------------------------
+// --- loss ----------------------------------------------------------------------------------------
 
 /// A target of a token that counts for nothing.
 inline constexpr std::int32_t ignored_target = -1;
 
-/// loss[n] = log(sum_v exp(logits[n,v])) - logits[n, targets[n]] with logits = x w^T, a chunk of tokens at
-/// a time, so that never all logits are in memory. 0 where the target is ignored_target.
+/// loss[n] = log(sum_v exp(logits[n,v])) - logits[n, targets[n]] with logits = x w^T, a chunk of
+/// tokens at a time, so that never all logits are in memory. 0 where the target is ignored_target.
 /// loss: [N]; x: [N, C]; w: [V, C]; targets: [N] i32.
-void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor& w, const Tensor& targets);
+void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor& w,
+                          const Tensor& targets);
 /// The same, and the gradient of the sum of all losses: dx (=) and dw (+=).
 struct LinearCrossEntropyGradients {
   Tensor& dx;
   Tensor& dw;
 };
-void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss, LinearCrossEntropyGradients gradients,
-                                        const Tensor& x, const Tensor& w, const Tensor& targets);
+void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
+                                        LinearCrossEntropyGradients gradients, const Tensor& x,
+                                        const Tensor& w, const Tensor& targets);
 
-// --- reductions ---------------------------------------------------------------------------------------
+// --- reductions ----------------------------------------------------------------------------------
 
 /// out[0] (as `into` says) = sum of x in a fixed order. out: [1].
 void sum(Stream& s, Tensor& out, const Tensor& x, Into into);
-/// out[0] = sum of squares of x, out[1] = how many of x are infinite or not a number; both as `into` says
-/// and in a fixed order. out: [2].
+/// out[0] = sum of squares of x, out[1] = how many of x are infinite or not a number; both as
+/// `into` says and in a fixed order. out: [2].
 void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into);
 /// out[c] += sum over rows of x[n,c] in a fixed order. out: [C]; x: [N, C].
 void column_sum(Stream& s, Tensor& out, const Tensor& x);
 
-// --- optimizers -----------------------------------------------------------------------------------------
+// --- optimizers ----------------------------------------------------------------------------------
 
-/// What every update reads from the device: [0] the factor gradients are multiplied by (clipping and
-/// 1/tokens in one), [1] the norm of the mean gradient before clipping, [2] the count of non-finite
-/// gradients; when that is not zero an update changes nothing. [3]
+/// What every update reads from the device: [0] the factor gradients are multiplied by (clipping
+/// and 1/tokens in one), [1] the norm of the mean gradient before clipping, [2] the count of
+/// non-finite gradients; when that is not zero an update changes nothing. [3]
 using UpdateControl = Tensor;
-/// Fills `control` from each rank's partial sums. partials: [P, 2] of (sum of squares, non-finite count),
-/// added in index order; gradients are sums over `num_tokens`; `max_norm` 0 means no clipping.
+/// Fills `control` from each rank's partial sums. partials: [P, 2] of (sum of squares, non-finite
+/// count), added in index order; gradients are sums over `num_tokens`; `max_norm` 0 means no
+/// clipping.
 void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm,
                  double num_tokens);
 
@@ -185,8 +195,8 @@ struct AdamW {
   std::uint64_t step = 1;
 };
 /// w, m, v are updated in place from g. All of one size.
-void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const UpdateControl& control,
-           const AdamW& settings);
+void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
+           const UpdateControl& control, const AdamW& settings);
 
 /// Lion (Chen et al. 2023), decay decoupled.
 struct Lion {

@@ -1,0 +1,64 @@
+// Causal attention for CPUs, forward. Shapes: qkv [N, (H + 2G) * D] as in ops.h, D = HEAD_DIM.
+// lint: -DHEAD_DIM=64
+// lint: -DHEAD_DIM=20
+#include "attention_cpu.clh"
+
+// y = softmax(scale * Q K^T, causal) V, by blocks of 16 keys with a running maximum and sum (Dao et al.
+// 2022). A work-item owns 16 queries of one head; in the logits a query is a lane, so that maximum, sum
+// and exponentials of 16 queries are plain vector operations. The longest blocks are started first.
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void attention_fwd_cpu(global float* restrict y,          // [N, H * D]
+                              global float* restrict lse,        // [B, H, T]
+                              global const float* restrict qkv,  // [N, (H + 2G) * D]
+                              uint T, uint H, uint G, float scale) {
+  const uint q0 = (uint)(get_num_groups(0) - 1 - get_group_id(0)) * BLOCK;
+  const size_t h = get_group_id(1);
+  const size_t b = get_group_id(2);
+  const uint num_queries = min((uint)BLOCK, T - q0);
+  const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
+  global const float* sequence = qkv + b * T * stride;
+  global const float* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
+  global const float* values = keys + (size_t)G * HEAD_DIM;
+
+  float16 query_columns[HEAD_DIM];
+  load_transposed(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries, scale);
+  float16 out[BLOCK * VECTORS];
+  clear_block(out);
+  float16 maximum = (float16)(MASKED);
+  float16 total = (float16)(0.0f);
+  for (uint k0 = 0; k0 <= q0; k0 += BLOCK) {
+    const uint num_keys = k0 == q0 ? num_queries : BLOCK;
+    float16 block[BLOCK * VECTORS];
+    load_rows(block, keys + k0 * stride, stride, num_keys, 1.0f);
+    float16 p[BLOCK];  // [key], lane query
+    dot_block(p, block, query_columns);
+    if (k0 == q0) {
+      for (int j = 0; j < BLOCK; ++j) p[j] = select(p[j], (float16)(MASKED), lane_numbers() < j);
+    }
+    float16 new_maximum = maximum;
+    for (uint j = 0; j < BLOCK; ++j) new_maximum = fmax(new_maximum, p[j]);
+    // A factor of 1 changes nothing, and maxima settle after a few blocks.
+    if (any(new_maximum != maximum)) {
+      const float16 shrink = exp(maximum - new_maximum);
+      total *= shrink;
+      for (uint i = 0; i < BLOCK; ++i) {
+        for (uint v = 0; v < VECTORS; ++v) out[i * VECTORS + v] *= ((private const float*)&shrink)[i];
+      }
+      maximum = new_maximum;
+    }
+    for (uint j = 0; j < BLOCK; ++j) {
+      p[j] = exp(p[j] - maximum);
+      total += p[j];
+    }
+    load_rows(block, values + k0 * stride, stride, num_keys, 1.0f);
+    add_weighted(out, p, block);
+  }
+
+  const float16 inverse = 1.0f / total;
+  const float16 log_total = maximum + log(total);
+  for (uint i = 0; i < num_queries; ++i) {
+    global float* row = y + ((b * T + q0 + i) * H + h) * HEAD_DIM;
+    store_row(row, out + i * VECTORS, ((private const float*)&inverse)[i]);
+    lse[(b * H + h) * T + q0 + i] = ((private const float*)&log_total)[i];
+  }
+}
