@@ -1,0 +1,86 @@
+// Softmax cross-entropy of rows of logits for GPUs: one work-group a row.
+#include "common.clh"
+
+#define GROUP 256
+
+// The largest and the sum over the group's lanes, as a fixed tree in local memory. All lanes get it.
+inline float group_max(local float scratch[GROUP], float value) {
+  const uint lane = (uint)get_local_id(0);
+  scratch[lane] = value;
+  for (uint half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lane < half_size) scratch[lane] = fmax(scratch[lane], scratch[lane + half_size]);
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);
+  const float result = scratch[0];
+  barrier(CLK_LOCAL_MEM_FENCE);
+  return result;
+}
+
+inline float group_sum(local float scratch[GROUP], float value) {
+  const uint lane = (uint)get_local_id(0);
+  scratch[lane] = value;
+  for (uint half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lane < half_size) scratch[lane] += scratch[lane + half_size];
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);
+  const float result = scratch[0];
+  barrier(CLK_LOCAL_MEM_FENCE);
+  return result;
+}
+
+// A NaN is passed over here, and then makes the sum of exponentials NaN.
+inline float lane_max(global const float* x, uint V) {
+  float largest = -FLT_MAX;
+  for (size_t v = get_local_id(0); v < V; v += GROUP) largest = fmax(largest, x[v]);
+  return largest;
+}
+
+// How far the target's logit is below the largest. NaN for a target that is no class, so that it shows
+// and nothing is read out of bounds.
+inline float below_largest(global const float* x, float largest, int target, uint V) {
+  return target >= 0 && (uint)target < V ? largest - x[target] : NAN;
+}
+
+// loss[n] = log(sum_v exp(x_v)) - x_target, the largest x taken out of the exponents; 0 where the target is
+// `ignored`. loss: [N]; logits: [N, V]; targets: [N].
+__attribute__((reqd_work_group_size(256, 1, 1)))
+kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const float* restrict logits,
+                                  global const int* restrict targets, uint V, int ignored) {
+  local float scratch[GROUP];
+  const size_t n = get_group_id(0);
+  global const float* x = logits + n * V;
+  const float largest = group_max(scratch, lane_max(x, V));
+  float part = 0.0f;
+  for (size_t v = get_local_id(0); v < V; v += GROUP) part += exp(x[v] - largest);
+  const float total = group_sum(scratch, part);
+  if (get_local_id(0) == 0) {
+    loss[n] = targets[n] == ignored ? 0.0f : log(total) + below_largest(x, largest, targets[n], V);
+  }
+}
+
+// The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target]; zero for
+// an ignored target, NaN for one that is no class.
+__attribute__((reqd_work_group_size(256, 1, 1)))
+kernel void cross_entropy_bwd_gpu(global float* restrict loss, global float* restrict logits,
+                                  global const int* restrict targets, uint V, int ignored) {
+  local float scratch[GROUP];
+  const size_t n = get_group_id(0);
+  global float* x = logits + n * V;
+  const int target = targets[n];
+  const bool zero = target == ignored;
+  const float largest = group_max(scratch, lane_max(x, V));
+  // Every lane reads the target's logit before group_sum's barriers, and it is overwritten after them.
+  const float distance = below_largest(x, largest, target, V);
+  float part = 0.0f;
+  for (size_t v = get_local_id(0); v < V; v += GROUP) part += exp(x[v] - largest);
+  const float total = group_sum(scratch, part);
+  if (get_local_id(0) == 0) loss[n] = zero ? 0.0f : log(total) + distance;
+  const float scale = isnan(distance) ? NAN : 1.0f / total;
+  for (size_t v = get_local_id(0); v < V; v += GROUP) {
+    const float p = exp(x[v] - largest) * scale;
+    // An ignored row is written, not scaled: zero times infinity is not zero.
+    x[v] = zero ? 0.0f : (target >= 0 && v == (size_t)target ? p - 1.0f : p);
+  }
+}

@@ -1,0 +1,50 @@
+// Who multiplies matrices: one interface, several providers, and the choice between them per
+// device. Ops use matmul and linear of ops.h; only they and tests name a provider.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/ops.h"
+
+namespace motley::op {
+
+/// c = op(a) op(b) + bias, replaced or added to, all row-major f32. The inner size is K.
+struct GemmProblem {
+  Tensor& c;           // [M, N]
+  const Tensor& a;     // [M, K], with Transpose::a [K, M]
+  const Tensor& b;     // [K, N], with Transpose::b [N, K]
+  const Tensor* bias;  // [N] or null
+  std::size_t M;
+  std::size_t N;
+  std::size_t K;
+  Transpose transpose;
+  Into into;
+};
+
+/// One way to multiply. Providers hold no state; any of them runs on any device, though not equally
+/// fast.
+class GemmProvider {
+ public:
+  virtual ~GemmProvider() = default;
+  virtual std::string_view name() const = 0;
+  /// Whether run() accepts a problem of these sizes.
+  virtual bool can_run(const GemmProblem& problem) const = 0;
+  /// Enqueues the product. Each output is summed over k in ascending order by our own kernels.
+  virtual void run(Stream& s, const GemmProblem& problem) const = 0;
+};
+
+/// Register tiles over packed panels, for CPUs; takes every problem.
+const GemmProvider& packed_gemm();
+/// Local-memory tiles, for GPUs; takes every problem.
+const GemmProvider& tiled_gemm();
+/// CLBlast, for GPUs; takes sizes above 0 whose matrices have less than 2^31 elements.
+const GemmProvider& clblast_gemm();
+
+/// The provider for this device and problem: packed for the `cpu` family; for the `gpu` family
+/// CLBlast on a real GPU where it can, tiled elsewhere. The same for every problem of one shape, so
+/// results repeat.
+const GemmProvider& choose_gemm(const Device& device, const GemmProblem& problem);
+/// Runs `problem` on the chosen provider; nothing for an empty c. Shapes are the caller's to check.
+void multiply(Stream& s, const GemmProblem& problem);
+
+}  // namespace motley::op

@@ -1,0 +1,218 @@
+// Matrix multiplication for CPUs: register tiles over packed panels, one work-item a tile, no local
+// memory. gemm_packed.cpp cuts a problem into blocks and launches these.
+// lint: -DMR=12 -DNR=32
+// lint: -DMR=6 -DNR=16
+#include "common.clh"
+
+// A tile has MR rows and NR columns; its sums are MR * NR / 16 vectors that must stay in registers. MR is
+// a multiple of 2, NR of 16.
+#define VECTORS (NR / 16)
+
+// sums[i][v] += a[min(i, last_row)][k] * b[k][v] for k = 0, 1, ..., K-1, in this order. a's element (i, k)
+// is at i * row_stride + k * k_stride; b is a panel [K, NR]. Rows past the last repeat it: nobody reads
+// their sums, and no memory past the matrix is touched.
+inline void multiply(float16 sums[MR][VECTORS], global const float* a, size_t row_stride, size_t k_stride,
+                     uint last_row, global const float* b, uint K) {
+  global const float* rows[MR];
+#pragma unroll
+  for (uint i = 0; i < MR; ++i) rows[i] = a + min(i, last_row) * row_stride;
+  size_t at = 0;
+#pragma nounroll
+  for (uint k = 0; k < K; ++k) {
+    float16 columns[VECTORS];
+#pragma unroll
+    for (uint v = 0; v < VECTORS; ++v) columns[v] = LOAD16(b + 16 * v);
+#pragma unroll
+    for (uint i = 0; i < MR; ++i) {
+      const float16 x = (float16)(rows[i][at]);
+#pragma unroll
+      for (uint v = 0; v < VECTORS; ++v) sums[i][v] = fma(x, columns[v], sums[i][v]);
+    }
+    at += k_stride;
+    b += NR;
+  }
+}
+
+// c's tile at `c`, replaced by or grown by the sums plus the bias of its columns (which may be null).
+inline void store_tile(global float* c, size_t ldc, float16 sums[MR][VECTORS], uint rows, uint columns,
+                       global const float* bias, uint accumulate) {
+  if (rows == MR && columns == NR) {
+#pragma unroll
+    for (uint v = 0; v < VECTORS; ++v) {
+      const float16 offset = bias ? LOAD16(bias + 16 * v) : (float16)(0.0f);
+#pragma unroll
+      for (uint i = 0; i < MR; ++i) {
+        global float* out = c + i * ldc + 16 * v;
+        const float16 sum = bias ? sums[i][v] + offset : sums[i][v];
+        STORE16(out, accumulate ? LOAD16(out) + sum : sum);
+      }
+    }
+    return;
+  }
+  float16 spilled[MR * VECTORS];
+#pragma unroll
+  for (uint i = 0; i < MR; ++i) {
+#pragma unroll
+    for (uint v = 0; v < VECTORS; ++v) spilled[i * VECTORS + v] = sums[i][v];
+  }
+  const float* values = (const float*)spilled;
+  for (uint i = 0; i < rows; ++i) {
+    global float* out = c + i * ldc;
+    for (uint j = 0; j < columns; ++j) {
+      const float sum = bias ? values[i * NR + j] + bias[j] : values[i * NR + j];
+      out[j] = accumulate ? out[j] + sum : sum;
+    }
+  }
+}
+
+// One tile of c = a b for a row-major a: work-group (p, q) has rows p * MR on and the columns of panel q.
+// The rows' panels are the fast dimension, so that b's panel stays in the nearest cache.
+// c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
+// b: [panels, K, NR], the panels from first_column on; bias: [N].
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict a,
+                          global const float* restrict b, OPTIONAL global const float* restrict bias,
+                          uint M, uint N, uint K, uint lda, uint first_k, uint first_column,
+                          uint accumulate) {
+  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t column = first_column + get_group_id(1) * (size_t)NR;
+  const uint rows = (uint)min((size_t)MR, M - row);
+  const uint columns = (uint)min((size_t)NR, N - column);
+  float16 sums[MR][VECTORS];
+#pragma unroll
+  for (uint i = 0; i < MR; ++i) {
+#pragma unroll
+    for (uint v = 0; v < VECTORS; ++v) sums[i][v] = (float16)(0.0f);
+  }
+  global const float* tile_a = a + row * lda + first_k;
+  global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
+  if (rows == MR) {
+    multiply(sums, tile_a, lda, 1, MR - 1, panel_b, K);
+  } else {
+    multiply(sums, tile_a, lda, 1, rows - 1, panel_b, K);
+  }
+  store_tile(c + row * N + column, N, sums, rows, columns, bias ? bias + column : bias, accumulate);
+}
+
+// The same for a packed a: [panels, K, MR], the last panel padded with zeros.
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void gemm_panels_cpu(global float* restrict c, global const float* restrict a,
+                            global const float* restrict b, OPTIONAL global const float* restrict bias,
+                            uint M, uint N, uint K, uint first_column, uint accumulate) {
+  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t column = first_column + get_group_id(1) * (size_t)NR;
+  const uint rows = (uint)min((size_t)MR, M - row);
+  const uint columns = (uint)min((size_t)NR, N - column);
+  float16 sums[MR][VECTORS];
+#pragma unroll
+  for (uint i = 0; i < MR; ++i) {
+#pragma unroll
+    for (uint v = 0; v < VECTORS; ++v) sums[i][v] = (float16)(0.0f);
+  }
+  global const float* panel_a = a + get_group_id(0) * (size_t)K * MR;
+  global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
+  multiply(sums, panel_a, 1, MR, MR - 1, panel_b, K);
+  store_tile(c + row * N + column, N, sums, rows, columns, bias ? bias + column : bias, accumulate);
+}
+
+// --- packing ---------------------------------------------------------------------------------------
+
+// A work-item packs this many k of several panels: long enough runs for the caches on both sides.
+#define PACK_K 16
+#define PACK_PANELS 8
+
+// packed[p][k][j] = x[first_k + k][first_column + p * NR + j], zero past the last column; x: [*, ldx].
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void pack_columns_cpu(global float* restrict packed, global const float* restrict x, uint columns,
+                             uint K, uint ldx, uint first_k, uint first_column) {
+  const uint last_k = min(K, (uint)get_group_id(1) * PACK_K + PACK_K);
+  const uint panels = (columns + NR - 1) / NR;
+  const uint first_panel = (uint)get_group_id(0) * PACK_PANELS;
+  for (uint p = first_panel; p < min(panels, first_panel + PACK_PANELS); ++p) {
+    const uint used = min((uint)NR, columns - p * NR);
+    for (uint k = (uint)get_group_id(1) * PACK_K; k < last_k; ++k) {
+      global const float* in = x + (size_t)(first_k + k) * ldx + first_column + p * NR;
+      global float* out = packed + ((size_t)p * K + k) * NR;
+      if (used == NR) {
+#pragma unroll
+        for (uint j = 0; j < NR; j += 16) STORE16(out + j, LOAD16(in + j));
+      } else {
+        for (uint j = 0; j < NR; ++j) out[j] = j < used ? in[j] : 0.0f;
+      }
+    }
+  }
+}
+
+// packed[p][k][i] = x[first_k + k][p * MR + i], zero past the last column; x: [*, columns].
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void pack_transposed_rows_cpu(global float* restrict packed, global const float* restrict x,
+                                     uint columns, uint K, uint first_k) {
+  const uint last_k = min(K, (uint)get_group_id(1) * PACK_K + PACK_K);
+  const uint panels = (columns + MR - 1) / MR;
+  const uint first_panel = (uint)get_group_id(0) * PACK_PANELS;
+  for (uint p = first_panel; p < min(panels, first_panel + PACK_PANELS); ++p) {
+    const uint used = min((uint)MR, columns - p * MR);
+    for (uint k = (uint)get_group_id(1) * PACK_K; k < last_k; ++k) {
+      global const float* in = x + (size_t)(first_k + k) * columns + p * MR;
+      global float* out = packed + ((size_t)p * K + k) * MR;
+      if (used == MR) {
+#pragma unroll
+        for (uint i = 0; i < MR; ++i) out[i] = in[i];
+      } else {
+        for (uint i = 0; i < MR; ++i) out[i] = i < used ? in[i] : 0.0f;
+      }
+    }
+  }
+}
+
+// The two halves of a[0] b[0] a[1] b[1] ...
+#define ZIP_LOW(a, b) \
+  (float16)((a).s0, (b).s0, (a).s1, (b).s1, (a).s2, (b).s2, (a).s3, (b).s3, \
+            (a).s4, (b).s4, (a).s5, (b).s5, (a).s6, (b).s6, (a).s7, (b).s7)
+#define ZIP_HIGH(a, b) \
+  (float16)((a).s8, (b).s8, (a).s9, (b).s9, (a).sa, (b).sa, (a).sb, (b).sb, \
+            (a).sc, (b).sc, (a).sd, (b).sd, (a).se, (b).se, (a).sf, (b).sf)
+
+// Transposes 16 x 16 in place: interleaving row i with row i + 8 moves every bit of (row, column) one up;
+// four times exchanges row and column.
+inline void transpose16(float16 rows[16]) {
+#pragma unroll
+  for (uint round = 0; round < 4; ++round) {
+    float16 next[16];
+#pragma unroll
+    for (uint i = 0; i < 8; ++i) {
+      next[2 * i] = ZIP_LOW(rows[i], rows[i + 8]);
+      next[2 * i + 1] = ZIP_HIGH(rows[i], rows[i + 8]);
+    }
+#pragma unroll
+    for (uint i = 0; i < 16; ++i) rows[i] = next[i];
+  }
+}
+
+// packed[p][k][j] = x[first_row + p * NR + j][first_k + k], zero past the last row; x: [*, ldx].
+// One work-item has sixteen columns of a panel and PACK_COLUMNS of k.
+#define PACK_COLUMNS 64
+__attribute__((reqd_work_group_size(1, 1, 1)))
+kernel void pack_rows_cpu(global float* restrict packed, global const float* restrict x, uint rows, uint K,
+                          uint ldx, uint first_k, uint first_row) {
+  const uint slab = (uint)get_group_id(0);
+  const uint row = slab * 16;
+  const uint used = row < rows ? min(16u, rows - row) : 0;
+  const uint end = min(K, (uint)get_group_id(1) * PACK_COLUMNS + PACK_COLUMNS);
+  global const float* in = x + (size_t)(first_row + row) * ldx + first_k;
+  global float* out = packed + (size_t)(slab / VECTORS) * K * NR + (slab % VECTORS) * 16;
+  uint k = (uint)get_group_id(1) * PACK_COLUMNS;
+  if (used == 16) {
+    for (; k + 16 <= end; k += 16) {
+      float16 block[16];
+#pragma unroll
+      for (uint i = 0; i < 16; ++i) block[i] = LOAD16(in + i * (size_t)ldx + k);
+      transpose16(block);
+#pragma unroll
+      for (uint i = 0; i < 16; ++i) STORE16(out + (size_t)(k + i) * NR, block[i]);
+    }
+  }
+  for (; k < end; ++k) {
+    for (uint j = 0; j < 16; ++j) out[(size_t)k * NR + j] = j < used ? in[j * (size_t)ldx + k] : 0.0f;
+  }
+}
