@@ -255,8 +255,8 @@ std::string header(const std::vector<Source>& sources) {
     for (const Kernel& kernel : source.kernels) {
       out << "\n/// " << source.file << "\nstruct " << kernel.name << " {\n  static const KernelInfo info;\n";
       for (const Param& p : kernel.params) out << "  " << field(p) << ";\n";
-      out << "  template <class F>\n  void each(F&& f) const {\n";
-      for (const Param& p : kernel.params) out << "    f(\"" << p.name << "\", " << p.name << ");\n";
+      out << "  template <class Visit>\n  void each(Visit&& visit_) const {\n";
+      for (const Param& p : kernel.params) out << "    visit_(\"" << p.name << "\", " << p.name << ");\n";
       out << "  }\n};\n";
     }
   }
