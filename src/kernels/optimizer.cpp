@@ -1,0 +1,110 @@
+// Parameter updates. What depends on the step alone is computed here in double and passed by value;
+// what depends on gradients stays on the device.
+#include <cmath>
+
+#include "kernels/check.h"
+#include "kernels/generated.h"
+#include "kernels/ops.h"
+
+namespace motley::op {
+namespace {
+
+/// One work-item an element, in the groups of optimizer.cl.
+Grid update_grid(std::size_t size) {
+  constexpr std::size_t group = 256;
+  return {.groups = {ceil_div(size, group), 1, 1}, .local = {group, 1, 1}};
+}
+
+void check_update(std::string_view op, const Tensor& w, const Tensor& m, const Tensor& g,
+                  const UpdateControl& control) {
+  check_tensor(op, "w", w, w.shape());
+  check_tensor(op, "m", m, w.shape());
+  check_tensor(op, "g", g, w.shape());
+  check_tensor(op, "control", control, {3});
+}
+
+/// A moving average never forgets with a factor of 1, and explodes above.
+void check_factor(std::string_view op, std::string_view what, float factor) {
+  require<ConfigError>(factor >= 0.0f && factor < 1.0f, "optimizer.factor",
+                       "{}: {} is {}; it must be at least 0 and less than 1", op, what, factor);
+}
+
+/// 1 - factor, rounded once.
+float rest_of(float factor) {
+  return static_cast<float>(1.0 - double{factor});
+}
+
+/// What decoupled decay leaves of a weight.
+float keep_of(float learning_rate, float weight_decay) {
+  return static_cast<float>(1.0 - double{learning_rate} * double{weight_decay});
+}
+
+}  // namespace
+
+void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
+           const UpdateControl& control, const AdamW& settings) {
+  check_update("adamw", w, m, g, control);
+  check_tensor("adamw", "v", v, w.shape());
+  check_factor("adamw", "beta1", settings.beta1);
+  check_factor("adamw", "beta2", settings.beta2);
+  require<ConfigError>(
+      settings.epsilon > 0.0f, "optimizer.epsilon",
+      "adamw: epsilon is {}; it must be more than 0, or a gradient of 0 divides by 0",
+      settings.epsilon);
+  require<ConfigError>(settings.step >= 1, "optimizer.step",
+                       "adamw: step is 0; steps count from 1");
+  const auto step = static_cast<double>(settings.step);
+  const double correction1 = 1.0 - std::pow(double{settings.beta1}, step);
+  const double correction2 = 1.0 - std::pow(double{settings.beta2}, step);
+  launch(s, update_grid(w.size()),
+         k::adamw_update{.w = w,
+                         .m = m,
+                         .v = v,
+                         .g = g,
+                         .control = control,
+                         .size = std::uint64_t{w.size()},
+                         .beta1 = settings.beta1,
+                         .rest1 = rest_of(settings.beta1),
+                         .beta2 = settings.beta2,
+                         .rest2 = rest_of(settings.beta2),
+                         .keep = keep_of(settings.learning_rate, settings.weight_decay),
+                         .rate = static_cast<float>(double{settings.learning_rate} / correction1),
+                         .root = static_cast<float>(1.0 / std::sqrt(correction2)),
+                         .epsilon = settings.epsilon});
+}
+
+void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
+          const Lion& settings) {
+  check_update("lion", w, m, g, control);
+  check_factor("lion", "beta1", settings.beta1);
+  check_factor("lion", "beta2", settings.beta2);
+  launch(s, update_grid(w.size()),
+         k::lion_update{.w = w,
+                        .m = m,
+                        .g = g,
+                        .control = control,
+                        .size = std::uint64_t{w.size()},
+                        .beta1 = settings.beta1,
+                        .rest1 = rest_of(settings.beta1),
+                        .beta2 = settings.beta2,
+                        .rest2 = rest_of(settings.beta2),
+                        .keep = keep_of(settings.learning_rate, settings.weight_decay),
+                        .rate = settings.learning_rate});
+}
+
+void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
+         const Sgd& settings) {
+  check_update("sgd", w, m, g, control);
+  check_factor("sgd", "momentum", settings.momentum);
+  launch(s, update_grid(w.size()),
+         k::sgd_update{.w = w,
+                       .m = m,
+                       .g = g,
+                       .control = control,
+                       .size = std::uint64_t{w.size()},
+                       .momentum = settings.momentum,
+                       .keep = keep_of(settings.learning_rate, settings.weight_decay),
+                       .rate = settings.learning_rate});
+}
+
+}  // namespace motley::op
