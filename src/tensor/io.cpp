@@ -40,7 +40,8 @@ File File::open(const Path& path) {
   File file(open_file(path, O_RDONLY, "open"), path);
   struct stat info {};
   if (::fstat(file.descriptor_, &info) != 0) refuse("examine", path, errno);
-  if (!S_ISREG(info.st_mode)) fail<IoError>("io.not-a-file", "{} is not a regular file", path.string());
+  if (!S_ISREG(info.st_mode))
+    fail<IoError>("io.not-a-file", "{} is not a regular file", path.string());
   return file;
 }
 
@@ -96,7 +97,9 @@ void File::write(std::span<const std::byte> bytes) {
   }
 }
 
-void File::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void File::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void File::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   std::size_t done = 0;
@@ -120,10 +123,25 @@ void File::close() {
 std::string read_text(const Path& path, std::uint64_t max_bytes) {
   const File file = File::open(path);
   const std::uint64_t size = file.size();
-  require<IoError>(size <= max_bytes, "io.too-large", "{} has {} bytes; at most {} are accepted here",
-                   path.string(), size, max_bytes);
+  require<IoError>(size <= max_bytes, "io.too-large",
+                   "{} has {} bytes; at most {} are accepted here", path.string(), size, max_bytes);
   std::string text(size, '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+std::string read_system_text(const Path& path) {
+  constexpr std::size_t max_bytes = std::size_t{64} << 10;
+  const int descriptor = open_file(path, O_RDONLY, "open");
+  std::string text(max_bytes, '\0');
+  ssize_t count = 0;
+  do {
+    count = ::pread(descriptor, text.data(), text.size(), 0);
+  } while (count < 0 && errno == EINTR);
+  const int failure = count < 0 ? errno : 0;
+  ::close(descriptor);  // read-only: nothing of ours can be lost here
+  if (failure != 0) refuse("read", path, failure);
+  text.resize(static_cast<std::size_t>(count));
   return text;
 }
 
@@ -154,6 +172,20 @@ void create_directories(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) refuse("create directory", path, error.value());
+}
+
+void create_private_directory(const Path& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) refuse("create directory", path, errno);
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) refuse("examine", path, errno);
+  const bool ours = S_ISDIR(info.st_mode) && info.st_uid == ::geteuid();
+  require<IoError>(ours && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0, "io.not-private",
+                   "{} is not a directory that only this user can write to; remove it",
+                   path.string());
+}
+
+bool is_writable_directory(const Path& path) {
+  return io::is_directory(path) && ::access(path.c_str(), W_OK | X_OK) == 0;
 }
 
 void rename(const Path& from, const Path& to) {

@@ -14,7 +14,8 @@ namespace motley::io {
 
 using Path = std::filesystem::path;
 
-/// An open file. Closed by the destructor, which can only log a failure: call close() after writing.
+/// An open file. Closed by the destructor, which can only log a failure: call close() after
+/// writing.
 class File {
  public:
   /// Opens an existing regular file for reading.
@@ -51,12 +52,19 @@ class File {
 
 /// The whole of a text file; more than max_bytes is an IoError.
 std::string read_text(const Path& path, std::uint64_t max_bytes = std::uint64_t{1} << 30);
+/// A file of /proc or /sys, whose size the system does not tell. At most 64 KiB are read.
+std::string read_system_text(const Path& path);
 /// Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the directory.
 void write_text_atomically(const Path& path, std::string_view text);
 
 bool exists(const Path& path);
 bool is_directory(const Path& path);
 void create_directories(const Path& path);
+/// Creates a directory that only this user can change, or accepts one that is there already. Throws
+/// IoError when another user owns it or can write to it: what it holds could not be trusted.
+void create_private_directory(const Path& path);
+/// Whether files can be created in this directory.
+bool is_writable_directory(const Path& path);
 /// Renames and forces the change to the disk.
 void rename(const Path& from, const Path& to);
 /// Forces a directory's entries to the disk.

@@ -1,0 +1,127 @@
+#include "dist/job.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "dist/agree.h"
+#include "dist/mpi_comm.h"
+#include "dist/self_comm.h"
+#include "tensor/error.h"
+#include "tensor/log.h"
+
+namespace motley {
+namespace {
+
+int exit_code_of(const std::exception& error) {
+  const auto* ours = dynamic_cast<const Error*>(&error);
+  return static_cast<int>(ours != nullptr ? ours->exit_code() : ExitCode::internal);
+}
+
+const char* read_environment(const char* name) {
+  return std::getenv(name);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+void start_mpi() {
+  int provided = MPI_THREAD_SINGLE;
+  const int code = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  require<CommError>(code == MPI_SUCCESS, "comm.mpi", "MPI_Init_thread failed with {}", code);
+  require<EnvironmentError>(
+      provided >= MPI_THREAD_FUNNELED, "mpi.threads",
+      "this MPI library does not allow threads (level {} of at least {}); install "
+      "Open MPI from the distribution (apt install libopenmpi-dev)",
+      provided, MPI_THREAD_FUNNELED);
+}
+
+/// A process whose MPI library is another than its launcher's finds itself alone.
+void check_size(const Communicator& comm) {
+  const char* expected = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (expected == nullptr) return;
+  require<EnvironmentError>(
+      std::to_string(comm.size()) == expected, "mpi.size",
+      "mpirun started {} ranks but MPI connects {}; the mpirun in use belongs to "
+      "another MPI library than this program was linked with",
+      expected, comm.size());
+}
+
+/// One rank's own error, with the rank's name if that is known yet.
+Error with_rank(const Communicator* comm, const Failure& failure) {
+  if (comm == nullptr) return {failure.exit_code, failure.code, failure.message};
+  return {failure.exit_code, failure.code, fmt::format("{}: {}", comm->name(), failure.message)};
+}
+
+int run_under_mpi(const std::function<int(Communicator&)>& body,
+                  const std::function<void(const std::exception&)>& report) {
+  int exit_code = 0;
+  std::unique_ptr<MpiComm> comm;
+  try {
+    start_mpi();
+    comm = std::make_unique<MpiComm>(MPI_COMM_WORLD);
+    check_size(*comm);
+    log::set_rank(comm->rank(), comm->size());
+    exit_code = body(*comm);
+  } catch (const std::exception& error) {
+    exit_code = exit_code_of(error);
+    const bool everywhere = comm != nullptr && (comm->size() == 1 || is_agreed(error));
+    if (!everywhere) {
+      report(with_rank(comm.get(), current_failure()));
+      abort_job(exit_code);
+    }
+    if (comm->rank() == 0) report(error);
+  }
+  // All ranks come here, so this cannot wait for one that is gone.
+  MPI_Finalize();
+  return exit_code;
+}
+
+}  // namespace
+
+bool is_under_mpi(const Environment& environment) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"}) {
+    if (environment(name) != nullptr) return true;
+  }
+  const char* tasks = environment("SLURM_STEP_NUM_TASKS");
+  require<EnvironmentError>(
+      tasks == nullptr || std::string(tasks) == "1", "mpi.launcher",
+      "SLURM has started {} tasks without MPI, so each would train alone; start them with "
+      "mpirun inside the allocation, or with srun --mpi=pmix",
+      tasks == nullptr ? "" : tasks);
+  return false;
+}
+
+void abort_job(int exit_code) {
+  log::flush();
+  std::fflush(nullptr);
+  int started = 0;
+  int ended = 0;
+  MPI_Initialized(&started);
+  MPI_Finalized(&ended);
+  if (started != 0 && ended == 0) MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
+
+int run_job(const std::function<int(Communicator&)>& body,
+            const std::function<void(const std::exception&)>& report) {
+  try {
+    if (!is_under_mpi(read_environment)) {
+      SelfComm comm(host_name());
+      return body(comm);
+    }
+  } catch (const std::exception& error) {
+    report(error);
+    return exit_code_of(error);
+  }
+  return run_under_mpi(body, report);
+}
+
+}  // namespace motley

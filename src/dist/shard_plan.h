@@ -1,0 +1,31 @@
+// Who owns what: how leaves, samples and buckets are divided between ranks. Pure arithmetic; every
+// rank computes the same plan from the same numbers and nothing is exchanged.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "dist/range.h"
+
+namespace motley {
+
+/// [0, n) in `parts` contiguous ranges whose sizes differ by at most one; the first ones are
+/// longer. Ranges are empty when there are more parts than elements. Throws ConfigError when parts
+/// is 0.
+std::vector<Range> split_evenly(std::size_t n, std::size_t parts);
+
+/// [0, n) in contiguous ranges in proportion to `weights`, by largest remainders: each size differs
+/// by less than one from n * weight / sum; equal remainders favour the lower part. Throws
+/// ConfigError unless the weights are finite and not negative and their sum is positive.
+std::vector<Range> split_by_weight(std::size_t n, std::span<const double> weights);
+
+/// [0, n) in `parts` contiguous ranges that start at multiples of `alignment`, as even as that
+/// allows. Throws ConfigError when parts or alignment is 0.
+std::vector<Range> split_aligned(std::size_t n, std::size_t parts, std::size_t alignment);
+
+/// How a bucket of n parameters is divided between its owners: aligned to 64 elements, so that
+/// owners update whole vectors and views meet every device's alignment.
+std::vector<Range> bucket_shards(std::size_t n, std::size_t num_ranks);
+
+}  // namespace motley

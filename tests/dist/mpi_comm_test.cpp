@@ -1,0 +1,98 @@
+// The communicator cases under mpirun: with messages of the usual size, and with so short ones that
+// every vector is cut into many.
+#include "dist/mpi_comm.h"
+
+#include <gtest/gtest.h>
+
+#include "comm_cases.h"
+#include "dist/shard_plan.h"
+#include "mpi_main.h"
+#include "tensor/error.h"
+
+namespace motley {
+namespace {
+
+class Mpi : public testing::TestWithParam<CommCase> {};
+
+TEST_P(Mpi, Holds) {
+  GetParam().run(world());
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, Mpi, testing::ValuesIn(comm_cases()),
+                         [](const auto& row) { return row.param.name; });
+
+TEST(MpiComm, CutsVectorsIntoMessagesOfAnySize) {
+  for (const std::size_t message_bytes :
+       {std::size_t{1}, std::size_t{4}, std::size_t{7}, std::size_t{68}}) {
+    MpiComm comm(MPI_COMM_WORLD, message_bytes);
+    const auto p = static_cast<std::size_t>(comm.size());
+    const auto rank = static_cast<std::size_t>(comm.rank());
+    for (const std::size_t n :
+         {std::size_t{0}, std::size_t{1}, p, 17 * p, 17 * p + 1, std::size_t{301}}) {
+      std::vector<float> values(n);
+      for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>((rank + 1) * i);
+      const std::vector<double> weights = p == 1 ? std::vector{1.0} : [&] {
+        std::vector<double> w(p, 1.0);
+        w[0] = 0.0;
+        w[p - 1] = 3.5;
+        return w;
+      }();
+      const std::vector<Range> shards = split_by_weight(n, weights);
+      comm.reduce_scatter(values, shards);
+      comm.all_gather_shards(std::span(values), shards);
+      for (std::size_t i = 0; i < n; ++i) {
+        ASSERT_EQ(values[i], static_cast<float>(p * (p + 1) / 2 * i)) << i << " of " << n;
+      }
+    }
+    std::vector<std::byte> bytes(1000, static_cast<std::byte>(comm.rank()));
+    comm.broadcast(bytes, comm.size() - 1);
+    EXPECT_EQ(bytes, std::vector<std::byte>(1000, static_cast<std::byte>(comm.size() - 1)));
+  }
+}
+
+TEST(MpiComm, ExchangesShardsOfSeveralFullMessages) {
+  const auto p = static_cast<std::size_t>(world().size());
+  const std::size_t n = p * (MpiComm::default_message_bytes / sizeof(float) + 3);
+  std::vector<float> values(n);
+  for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>(i % 1021);
+  const std::vector<Range> shards = split_evenly(n, p);
+  world().reduce_scatter(values, shards);
+  world().all_gather_shards(std::span(values), shards);
+  std::size_t num_wrong = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (values[i] != static_cast<float>(p * (i % 1021))) ++num_wrong;
+  }
+  EXPECT_EQ(num_wrong, 0u) << "of " << n;
+}
+
+TEST(MpiComm, KnowsThatAllRanksShareThisHost) {
+  EXPECT_EQ(world().local_rank(), world().rank());
+  EXPECT_EQ(world().local_size(), world().size());
+  EXPECT_EQ(world().node(), 0);
+}
+
+TEST(MpiComm, TurnsMpiErrorsIntoOurs) {
+  if (world().size() < 2) GTEST_SKIP() << "nobody to send to";
+  // Unequal sizes: the longer message does not fit. Both directions are tried, so all ranks fail
+  // alike.
+  std::vector<Range> shards(static_cast<std::size_t>(world().size()), Range{0, 0});
+  std::vector<std::byte> values(64);
+  const std::size_t size = world().rank() == 0 ? 64 : 32;
+  shards[0] = {0, size};
+  for (std::size_t r = 1; r < shards.size(); ++r) shards[r] = {size, size};
+  if (world().rank() == 0) {
+    EXPECT_NO_THROW(world().all_gather_shards(std::span(values), shards));
+  } else {
+    try {
+      world().all_gather_shards(std::span(values), shards);
+      FAIL() << "no error";
+    } catch (const CommError& error) {
+      EXPECT_NE(std::string(error.what()).find("MPI_ERR_TRUNCATE"), std::string::npos)
+          << error.what();
+      EXPECT_EQ(std::string(error.what()).find(world().name()), 0u) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace motley
