@@ -1,0 +1,132 @@
+// Writing Hugging Face directories.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "model/hf_config.h"
+#include "model/hf_names.h"
+#include "model/hf_weights.h"
+#include "tensor/error.h"
+#include "tensor/half.h"
+
+namespace motley {
+namespace {
+
+/// One tensor to write, and the parameter it is cut from.
+struct Part {
+  ParamSpec spec;
+  HfPiece piece;
+};
+
+/// Parts file by file, each file filled up to the limit.
+std::vector<std::vector<Part>> plan_files(const ModelConfig& config,
+                                          const HfExportSettings& settings) {
+  std::vector<std::vector<Part>> files(1);
+  std::uint64_t bytes = 0;
+  for (const ParamSpec& spec : parameter_specs(config)) {
+    for (const HfPiece& piece : hf_pieces(config, spec)) {
+      const std::uint64_t size = piece.size() * size_of(settings.dtype);
+      if (!files.back().empty() && bytes + size > settings.max_file_bytes) {
+        files.emplace_back();
+        bytes = 0;
+      }
+      files.back().push_back({spec, piece});
+      bytes += size;
+    }
+  }
+  return files;
+}
+
+std::string file_name(std::size_t index, std::size_t count) {
+  if (count == 1) return "model.safetensors";
+  return fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
+}
+
+/// A parameter's rows as the file has them.
+std::vector<float> stored_values(std::span<const float> values, const HfPiece& piece) {
+  const std::size_t columns = piece.num_columns == 0 ? 1 : piece.num_columns;
+  const auto rows = values.subspan(piece.first_row * columns, piece.size());
+  std::vector<float> stored(rows.begin(), rows.end());
+  if (piece.layout == Layout::out_in) return stored;
+  for (std::size_t r = 0; r < piece.num_rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c)
+      stored[c * piece.num_rows + r] = rows[r * columns + c];
+  }
+  return stored;
+}
+
+void write_values(SafetensorsWriter& file, const std::string& name, std::span<const float> values,
+                  Dtype dtype) {
+  if (dtype == Dtype::f32) {
+    file.write(name, std::as_bytes(values));
+    return;
+  }
+  std::vector<std::uint16_t> narrow(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    narrow[i] = dtype == Dtype::bf16 ? bf16_from_f32(values[i]) : f16_from_f32(values[i]);
+  }
+  file.write(name, std::as_bytes(std::span<const std::uint16_t>(narrow)));
+}
+
+void write_file(const WeightSource& source, const io::Path& path, const std::vector<Part>& parts,
+                Dtype dtype) {
+  std::vector<SafetensorsTensor> tensors;
+  for (const Part& part : parts)
+    tensors.push_back({part.piece.name, dtype, part.piece.file_shape()});
+  SafetensorsWriter file(path, tensors);
+  std::string read_name;
+  std::vector<float> values;
+  for (const Part& part : parts) {
+    if (part.spec.name != read_name) {
+      values.resize(part.spec.shape.size());
+      source.read(part.spec, values);
+      read_name = part.spec.name;
+    }
+    write_values(file, part.piece.name, stored_values(values, part.piece), dtype);
+  }
+  file.finish();
+}
+
+void write_index(const io::Path& directory, const std::vector<std::vector<Part>>& files,
+                 Dtype dtype) {
+  nlohmann::ordered_json map = nlohmann::ordered_json::object();
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    for (const Part& part : files[i]) {
+      map[part.piece.name] = file_name(i, files.size());
+      total += part.piece.size() * size_of(dtype);
+    }
+  }
+  const nlohmann::ordered_json root{{"metadata", {{"total_size", total}}}, {"weight_map", map}};
+  io::write_text_atomically(directory / "model.safetensors.index.json", root.dump(2) + "\n");
+}
+
+}  // namespace
+
+void export_hf(const WeightSource& source, const io::Path& directory,
+               const HfExportSettings& settings) {
+  require<ConfigError>(!io::exists(directory), "export.exists", "{} exists; give a new directory",
+                       directory.string());
+  const io::Path draft = directory.string() + ".tmp";
+  io::remove_all(draft);
+  io::create_directories(draft);
+  const auto files = plan_files(source.config(), settings);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    write_file(source, draft / file_name(i, files.size()), files[i], settings.dtype);
+  }
+  if (files.size() > 1) write_index(draft, files, settings.dtype);
+  const HfConfigExtras extras{settings.dtype, settings.end_of_text};
+  io::write_text_atomically(draft / "config.json", hf_config_text(source.config(), extras));
+  if (!source.tokenizer().empty()) {
+    io::write_text_atomically(draft / "tokenizer.json", io::read_text(source.tokenizer()));
+    io::write_text_atomically(
+        draft / "tokenizer_config.json",
+        fmt::format("{{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
+                    "  \"model_max_length\": {}\n}}\n",
+                    source.config().context));
+  }
+  io::rename(draft, directory);
+}
+
+}  // namespace motley

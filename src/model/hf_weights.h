@@ -1,0 +1,52 @@
+// Hugging Face directories: config.json with model.safetensors, or with several files and their
+// index.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/weight_source.h"
+#include "tensor/safetensors.h"
+
+namespace motley {
+
+/// Reads GPT-2 and Llama models in F32, F16 or BF16.
+class HfWeights final : public WeightSource {
+ public:
+  /// Opens config.json and every weight file, and checks that each parameter is there with its
+  /// shape and that nothing unknown is. Throws CheckpointError naming the file and the tensor.
+  static HfWeights open(const io::Path& directory);
+
+  const ModelConfig& config() const override { return config_; }
+  void read(const ParamSpec& spec, std::span<float> values) const override;
+  io::Path tokenizer() const override;
+
+ private:
+  HfWeights(io::Path directory, ModelConfig config)
+      : directory_(std::move(directory)), config_(config) {}
+  void open_files();
+  void check_tensors() const;
+  /// The file and entry of a tensor, with or without GPT-2's "transformer." prefix; null when
+  /// missing.
+  std::pair<const SafetensorsReader*, const SafetensorsEntry*> find(const std::string& name) const;
+
+  io::Path directory_;
+  ModelConfig config_;
+  std::vector<SafetensorsReader> files_;
+};
+
+struct HfExportSettings {
+  Dtype dtype = Dtype::f32;  // or f16, bf16
+  /// Weights beyond this many bytes go to a further file, as transformers does.
+  std::uint64_t max_file_bytes = std::uint64_t{5} * 1000 * 1000 * 1000;
+  std::optional<std::size_t> end_of_text = {};
+};
+
+/// Writes `directory`, which must not exist, so that transformers loads it: config.json, weights
+/// and the tokenizer. It appears in one step, complete.
+void export_hf(const WeightSource& source, const io::Path& directory,
+               const HfExportSettings& settings);
+
+}  // namespace motley
