@@ -19,22 +19,28 @@ Prefetcher::Prefetcher(std::uint64_t first_step, std::size_t capacity, RangeOfSt
           [&source](std::uint64_t step, std::size_t leaf) { return source.leaf(step, leaf); }) {}
 
 Leaf Prefetcher::next() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || failure_ != nullptr; });
-  if (ready_.empty()) std::rethrow_exception(failure_);
-  Leaf leaf = std::move(ready_.front());
-  ready_.pop_front();
-  lock.unlock();
-  changed_.notify_all();
-  return leaf;
+  std::optional<Leaf> leaf;
+  while (!leaf) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !ready_.empty() || failure_ != nullptr; });
+    if (ready_.empty()) std::rethrow_exception(failure_);
+    leaf = std::move(ready_.front());
+    ready_.pop_front();
+    lock.unlock();
+    changed_.notify_all();
+  }
+  return std::move(*leaf);
 }
 
 void Prefetcher::run(const std::stop_token& stop, std::uint64_t step) {
   try {
     for (; !stop.stop_requested(); ++step) {
       const LeafRange range = range_(step);
+      // Takes room in the queue as well: a rank without leaves must not run through all steps at
+      // once.
+      if (range.first >= range.last) deliver(stop, std::nullopt);
       for (std::size_t i = range.first; i < range.last && !stop.stop_requested(); ++i) {
-        deliver(stop, {.step = step, .index = i, .batch = make_(step, i)});
+        deliver(stop, Leaf{.step = step, .index = i, .batch = make_(step, i)});
       }
     }
   } catch (...) {
@@ -44,7 +50,7 @@ void Prefetcher::run(const std::stop_token& stop, std::uint64_t step) {
   }
 }
 
-void Prefetcher::deliver(const std::stop_token& stop, Leaf leaf) {
+void Prefetcher::deliver(const std::stop_token& stop, std::optional<Leaf> leaf) {
   std::unique_lock lock(mutex_);
   // Ends early, with the queue still full, when a stop is requested: the leaf is then not wanted.
   if (!changed_.wait(lock, stop, [this] { return ready_.size() < capacity_; })) return;

@@ -9,6 +9,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -54,14 +55,14 @@ class Prefetcher {
 
  private:
   void run(const std::stop_token& stop, std::uint64_t step);
-  void deliver(const std::stop_token& stop, Leaf leaf);
+  void deliver(const std::stop_token& stop, std::optional<Leaf> leaf);
 
   const std::size_t capacity_;
   const RangeOfStep range_;
   const MakeLeaf make_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Leaf> ready_;
+  std::deque<std::optional<Leaf>> ready_;  // none stands for a step without leaves
   std::exception_ptr failure_;
   std::jthread thread_;  // last: stopped and joined before what it uses goes
 };
