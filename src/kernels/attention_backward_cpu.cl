@@ -46,10 +46,10 @@ kernel void attention_bwd_dq_cpu(global float* restrict dqkv,       // [N, (H + 
     ((private float*)&row_delta)[i] = d;
     ((private float*)&saved_lse)[i] = lse[first_saved + i];
   }
-  float16 query_columns[HEAD_DIM];
-  float16 dy_columns[HEAD_DIM];
-  load_transposed(query_columns, qkv + first_query, stride, num_queries, scale);
-  load_transposed(dy_columns, dy + first_y, y_stride, num_queries, 1.0f);
+  float16 query_columns[PADDED];
+  float16 dy_columns[PADDED];
+  load_columns(query_columns, qkv + first_query, stride, num_queries, scale);
+  load_columns(dy_columns, dy + first_y, y_stride, num_queries, 1.0f);
   float16 dq[BLOCK * VECTORS];
   clear_block(dq);
   for (uint k0 = 0; k0 <= q0; k0 += BLOCK) {
@@ -90,10 +90,10 @@ kernel void attention_bwd_dkdv_cpu(global float* restrict dqkv,         // [N, (
   const size_t first_key = (b * T + k0) * stride + (H + g) * HEAD_DIM;
   const size_t first_value = first_key + (size_t)G * HEAD_DIM;
 
-  float16 key_columns[HEAD_DIM];
-  float16 value_columns[HEAD_DIM];
-  load_transposed(key_columns, qkv + first_key, stride, num_keys, 1.0f);
-  load_transposed(value_columns, qkv + first_value, stride, num_keys, 1.0f);
+  float16 key_columns[PADDED];
+  float16 value_columns[PADDED];
+  load_columns(key_columns, qkv + first_key, stride, num_keys, 1.0f);
+  load_columns(value_columns, qkv + first_value, stride, num_keys, 1.0f);
   float16 dk[BLOCK * VECTORS];
   float16 dv[BLOCK * VECTORS];
   clear_block(dk);
@@ -109,7 +109,8 @@ kernel void attention_bwd_dkdv_cpu(global float* restrict dqkv,         // [N, (
       load_rows(block, qkv + (b * T + q0) * stride + h * HEAD_DIM, stride, num_queries, scale);
       dot_block(p, block, key_columns);
       for (int i = 0; i < BLOCK; ++i) {
-        p[i] = exp(p[i] - (i < (int)num_queries ? lse[saved + i] : 0.0f));
+        const float row_lse = i < (int)num_queries ? lse[saved + i] : 0.0f;
+        p[i] = exp(p[i] - row_lse);
         if (q0 == k0) p[i] = select(p[i], (float16)(0.0f), lane_numbers() > i);
       }
       float16 dy_block[BLOCK * VECTORS];
@@ -117,7 +118,10 @@ kernel void attention_bwd_dkdv_cpu(global float* restrict dqkv,         // [N, (
       load_rows(dy_block, dy + (b * T + q0) * y_stride + h * HEAD_DIM, y_stride, num_queries, 1.0f);
       dot_block(ds, dy_block, value_columns);
       add_weighted(dv, p, dy_block);
-      for (int i = 0; i < BLOCK; ++i) ds[i] = p[i] * (ds[i] - (i < (int)num_queries ? delta[saved + i] : 0.0f));
+      for (uint i = 0; i < BLOCK; ++i) {
+        const float row_delta = i < num_queries ? delta[saved + i] : 0.0f;
+        ds[i] = p[i] * (ds[i] - row_delta);
+      }
       add_weighted(dk, ds, block);
     }
   }

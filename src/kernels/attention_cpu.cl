@@ -20,8 +20,8 @@ kernel void attention_fwd_cpu(global float* restrict y,          // [N, H * D]
   global const float* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
   global const float* values = keys + (size_t)G * HEAD_DIM;
 
-  float16 query_columns[HEAD_DIM];
-  load_transposed(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries, scale);
+  float16 query_columns[PADDED];
+  load_columns(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries, scale);
   float16 out[BLOCK * VECTORS];
   clear_block(out);
   float16 maximum = (float16)(MASKED);

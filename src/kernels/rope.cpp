@@ -11,7 +11,7 @@
 namespace motley::op {
 namespace {
 
-// The work-group of rope.cl.
+// The work-group of rope_gpu.cl.
 constexpr std::size_t group_pairs = 32;
 constexpr std::size_t group_heads = 8;
 
@@ -27,19 +27,32 @@ void rotate(std::string_view op, Stream& s, Tensor& qkv, const Tensor& table,
   require<ShapeError>(table.dim(0) >= shape.T && table.dim(1) == shape.D, "op.shape",
                       "{}: table is {}, it must be [{} or more, {}]", op, to_string(table.shape()),
                       shape.T, shape.D);
-  const std::size_t blocks = ceil_div(shape.D / 2, group_pairs);
   const std::size_t num_heads = shape.H + shape.G;
+  const auto T = narrow<std::uint32_t>(shape.T);
+  const auto D = narrow<std::uint32_t>(shape.D);
+  if (s.device().family() == KernelFamily::cpu) {
+    launch(s, {.groups = {N, 1, 1}},
+           k::rope_cpu{.qkv = qkv,
+                       .table = table,
+                       .T = T,
+                       .D = D,
+                       .num_heads = narrow<std::uint32_t>(num_heads),
+                       .stride = std::uint64_t{stride},
+                       .direction = direction});
+    return;
+  }
+  const std::size_t blocks = ceil_div(shape.D / 2, group_pairs);
   launch(s,
          {.groups = {checked_mul(N, blocks), ceil_div(num_heads, group_heads), 1},
           .local = {group_pairs, group_heads, 1}},
-         k::rope{.qkv = qkv,
-                 .table = table,
-                 .T = narrow<std::uint32_t>(shape.T),
-                 .D = narrow<std::uint32_t>(shape.D),
-                 .num_heads = narrow<std::uint32_t>(num_heads),
-                 .blocks = narrow<std::uint32_t>(blocks),
-                 .stride = std::uint64_t{stride},
-                 .direction = direction});
+         k::rope_gpu{.qkv = qkv,
+                     .table = table,
+                     .T = T,
+                     .D = D,
+                     .num_heads = narrow<std::uint32_t>(num_heads),
+                     .blocks = narrow<std::uint32_t>(blocks),
+                     .stride = std::uint64_t{stride},
+                     .direction = direction});
 }
 
 }  // namespace

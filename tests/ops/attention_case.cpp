@@ -85,23 +85,24 @@ Problem make_attention(const Sizes& sizes) {
 // Few head sizes, because each is a program of its own: less than a vector, whole vectors with a
 // tail, whole vectors, and one whose tiles on GPUs are smaller. Lengths: 1, primes, and the edges
 // of blocks of 16, 32 and 64.
-const Registered attention({.name = "attention",
-                            .ops = {"attention", "attention_backward"},
-                            .test_sizes = {{1, 1, 1, 1, 1},
-                                           {2, 16, 2, 1, 1},
-                                           {3, 1, 2, 2, 20},
-                                           {1, 15, 3, 1, 20},
-                                           {2, 17, 2, 1, 20},
-                                           {1, 33, 4, 2, 20},
-                                           {1, 65, 2, 1, 20},
-                                           {1, 64, 2, 2, 64},
-                                           {2, 31, 6, 3, 64},
-                                           {1, 97, 3, 1, 64},
-                                           {1, 48, 1, 1, 128},
-                                           {2, 257, 4, 2, 64}},
-                            .oclgrind_sizes = {{1, 1, 1, 1, 4}, {2, 17, 2, 1, 20}},
-                            .bench_sizes = {{8, 256, 6, 6, 64}, {1, 1024, 12, 12, 64}},
-                            .make = make_attention});
+const Registered attention(
+    {.name = "attention",
+     .ops = {"attention", "attention_backward"},
+     .test_sizes = {{1, 1, 1, 1, 1},
+                    {2, 16, 2, 1, 1},
+                    {3, 1, 2, 2, 20},
+                    {1, 15, 3, 1, 20},
+                    {2, 17, 2, 1, 20},
+                    {1, 33, 4, 2, 20},
+                    {1, 65, 2, 1, 20},
+                    {1, 64, 2, 2, 64},
+                    {2, 31, 6, 3, 64},
+                    {1, 97, 3, 1, 64},
+                    {1, 48, 1, 1, 128},
+                    {2, 257, 4, 2, 64}},
+     .oclgrind_sizes = {{1, 1, 1, 1, 20}, {2, 17, 2, 1, 20}, {1, 3, 1, 1, 16}},
+     .bench_sizes = {{8, 256, 6, 6, 64}, {1, 1024, 12, 12, 64}},
+     .make = make_attention});
 
 }  // namespace
 }  // namespace motley::test
