@@ -58,15 +58,9 @@ std::vector<float> stored_values(std::span<const float> values, const HfPiece& p
 
 void write_values(SafetensorsWriter& file, const std::string& name, std::span<const float> values,
                   Dtype dtype) {
-  if (dtype == Dtype::f32) {
-    file.write(name, std::as_bytes(values));
-    return;
-  }
-  std::vector<std::uint16_t> narrow(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    narrow[i] = dtype == Dtype::bf16 ? bf16_from_f32(values[i]) : f16_from_f32(values[i]);
-  }
-  file.write(name, std::as_bytes(std::span<const std::uint16_t>(narrow)));
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  convert_from_f32(bytes, values, dtype);
+  file.write(name, bytes);
 }
 
 void write_file(const WeightSource& source, const io::Path& path, const std::vector<Part>& parts,
@@ -102,6 +96,15 @@ void write_index(const io::Path& directory, const std::vector<std::vector<Part>>
   io::write_text_atomically(directory / "model.safetensors.index.json", root.dump(2) + "\n");
 }
 
+std::string tokenizer_config_text(const ModelConfig& config, const HfExportSettings& settings) {
+  nlohmann::ordered_json root{{"tokenizer_class", "PreTrainedTokenizerFast"},
+                              {"model_max_length", config.context}};
+  if (settings.end_of_text) {
+    for (const char* key : {"bos_token", "eos_token"}) root[key] = "<|endoftext|>";
+  }
+  return root.dump(2) + "\n";
+}
+
 }  // namespace
 
 void export_hf(const WeightSource& source, const io::Path& directory,
@@ -120,11 +123,8 @@ void export_hf(const WeightSource& source, const io::Path& directory,
   io::write_text_atomically(draft / "config.json", hf_config_text(source.config(), extras));
   if (!source.tokenizer().empty()) {
     io::write_text_atomically(draft / "tokenizer.json", io::read_text(source.tokenizer()));
-    io::write_text_atomically(
-        draft / "tokenizer_config.json",
-        fmt::format("{{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
-                    "  \"model_max_length\": {}\n}}\n",
-                    source.config().context));
+    io::write_text_atomically(draft / "tokenizer_config.json",
+                              tokenizer_config_text(source.config(), settings));
   }
   io::rename(draft, directory);
 }

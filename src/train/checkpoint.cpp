@@ -11,35 +11,26 @@
 #include "dist/agree.h"
 #include "tensor/error.h"
 #include "tensor/safetensors.h"
+#include "train/checkpoint_files.h"
 
 namespace motley {
 namespace {
-
-constexpr const char* model_file = "model.safetensors";
-constexpr const char* optimizer_file = "optim.safetensors";
-
-std::vector<std::size_t> extents(const Shape& shape) {
-  return {shape.begin(), shape.end()};
-}
 
 std::string state_name(std::string_view state, const Param& param) {
   return fmt::format("{}.{}", state, param.spec.name);
 }
 
-std::vector<SafetensorsTensor> model_tensors(const ParamStore& params) {
-  std::vector<SafetensorsTensor> tensors;
-  for (const Param& param : params.params()) {
-    tensors.push_back({param.spec.name, Dtype::f32, extents(param.spec.shape)});
-  }
-  return tensors;
+std::vector<ParamSpec> specs_of(const ParamStore& params) {
+  std::vector<ParamSpec> specs;
+  for (const Param& param : params.params()) specs.push_back(param.spec);
+  return specs;
 }
 
 std::vector<SafetensorsTensor> optimizer_tensors(TrainStep& train) {
   std::vector<SafetensorsTensor> tensors;
   for (const std::string_view state : train.optimizer().state_names()) {
-    for (const Param& param : train.params().params()) {
-      tensors.push_back({state_name(state, param), Dtype::f32, extents(param.spec.shape)});
-    }
+    const auto more = tensors_of(specs_of(train.params()), fmt::format("{}.", state));
+    tensors.insert(tensors.end(), more.begin(), more.end());
   }
   return tensors;
 }
@@ -79,7 +70,7 @@ class Writer {
 };
 
 void write_model(TrainStep& train, const io::Path& path) {
-  SafetensorsWriter file(path, model_tensors(train.params()));
+  SafetensorsWriter file(path, tensors_of(specs_of(train.params())));
   for (const Param& param : train.params().params()) {
     std::vector<float> values(param.spec.shape.size());
     train.device().stream().read<float>(values, param.value);
@@ -118,25 +109,6 @@ void write_optimizer(TrainStep& train, Writer& writer, const io::Path& path) {
   if (writes) writer.attempt([&] { file->finish(); });
 }
 
-/// Reads a parameter-shaped tensor into its place in a bucket.
-void read_into(const SafetensorsReader& file, const std::string& name, const Param& param,
-               std::span<float> bucket) {
-  const SafetensorsEntry& entry = file.get(name);
-  require<CheckpointError>(
-      entry.shape == extents(param.spec.shape), "ckpt.shape",
-      "{}: {} has shape [{}], this model's is {}; the checkpoint is of another model",
-      file.path().string(), name, fmt::join(entry.shape, ", "), to_string(param.spec.shape));
-  file.read_f32(entry, bucket.subspan(param.offset, param.spec.shape.size()));
-}
-
-void check_names(const SafetensorsReader& file, std::size_t expected) {
-  require<CheckpointError>(
-      file.entries().size() == expected, "ckpt.tensors",
-      "{} has {} tensors, this model and optimizer need {}; the checkpoint is of another "
-      "model or optimizer",
-      file.path().string(), file.entries().size(), expected);
-}
-
 /// One bucket of a file on rank 0, then on all ranks.
 std::vector<float> load_bucket(TrainStep& train, std::size_t bucket,
                                const std::optional<SafetensorsReader>& file,
@@ -145,7 +117,9 @@ std::vector<float> load_bucket(TrainStep& train, std::size_t bucket,
   agree(train.comm(), "loading a checkpoint", [&] {
     if (!file) return;
     for (const Param& param : train.params().params()) {
-      if (param.bucket == bucket) read_into(*file, name_of(param), param, values);
+      if (param.bucket != bucket) continue;
+      const auto place = std::span(values).subspan(param.offset, param.spec.shape.size());
+      read_like(*file, name_of(param), param.spec, place);
     }
   });
   train.comm().broadcast(std::as_writable_bytes(std::span(values)), 0);
@@ -161,16 +135,17 @@ io::Path save_checkpoint(TrainStep& train, const io::Path& ckpt,
   std::optional<CheckpointDraft> draft;
   if (writes) {
     writer.attempt([&] { draft.emplace(ckpt, contents.state.progress.step); });
-    writer.attempt([&] { write_model(train, draft->path() / model_file); });
-    writer.attempt([&] { contents.state.write(draft->path() / "state.json"); });
-    writer.attempt(
-        [&] { io::write_text_atomically(draft->path() / "config.toml", contents.config_toml); });
+    writer.attempt([&] { write_model(train, draft->path() / checkpoint_files::model); });
+    writer.attempt([&] { contents.state.write(draft->path() / checkpoint_files::state); });
+    writer.attempt([&] {
+      io::write_text_atomically(draft->path() / checkpoint_files::config, contents.config_toml);
+    });
     writer.attempt([&] {
       if (!contents.tokenizer.empty())
-        copy_text(contents.tokenizer, draft->path() / "tokenizer.json");
+        copy_text(contents.tokenizer, draft->path() / checkpoint_files::tokenizer);
     });
   }
-  write_optimizer(train, writer, draft ? draft->path() / optimizer_file : io::Path());
+  write_optimizer(train, writer, draft ? draft->path() / checkpoint_files::optimizer : io::Path());
   agree(train.comm(), "saving a checkpoint", [&] {
     writer.finish();
     if (writes) draft->commit();
@@ -185,11 +160,11 @@ void load_checkpoint(TrainStep& train, const io::Path& checkpoint) {
   agree(train.comm(), "loading a checkpoint", [&] {
     if (!reads) return;
     verify_checkpoint(checkpoint);
-    model = SafetensorsReader::open(checkpoint / model_file);
-    optimizer = SafetensorsReader::open(checkpoint / optimizer_file);
+    model = SafetensorsReader::open(checkpoint / checkpoint_files::model);
+    optimizer = SafetensorsReader::open(checkpoint / checkpoint_files::optimizer);
     const std::size_t num_params = train.params().params().size();
-    check_names(*model, num_params);
-    check_names(*optimizer, num_params * train.optimizer().state_names().size());
+    check_num_tensors(*model, num_params);
+    check_num_tensors(*optimizer, num_params * train.optimizer().state_names().size());
   });
   Stream& s = train.device().stream();
   const auto states = train.optimizer().state_names();
@@ -205,18 +180,6 @@ void load_checkpoint(TrainStep& train, const io::Path& checkpoint) {
       s.write<float>(train.optimizer().state(bucket, index),
                      std::span(state).subspan(owned.begin, owned.size()));
     }
-  }
-}
-
-void load_parameters(Stream& s, ParamStore& params, const io::Path& checkpoint) {
-  verify_checkpoint(checkpoint);
-  const SafetensorsReader file = SafetensorsReader::open(checkpoint / model_file);
-  check_names(file, params.params().size());
-  for (const Param& param : params.params()) {
-    std::vector<float> values(param.offset + param.spec.shape.size());
-    read_into(file, param.spec.name, param, values);
-    Tensor target = param.value;
-    s.write<float>(target, part_of(values, param));
   }
 }
 

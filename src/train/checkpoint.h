@@ -35,7 +35,4 @@ io::Path save_checkpoint(TrainStep& train, const io::Path& ckpt,
 /// optimizer.
 void load_checkpoint(TrainStep& train, const io::Path& checkpoint);
 
-/// Sets parameters alone, from model.safetensors of a checkpoint, here only. Verifies it first.
-void load_parameters(Stream& s, ParamStore& params, const io::Path& checkpoint);
-
 }  // namespace motley
