@@ -4,16 +4,167 @@
 #include "kernels/ops.h"
 
 namespace motley::op {
+namespace {
+
+// norm.clh and norm_gpu.cl have the same numbers.
+constexpr std::size_t block_rows = 32;
+constexpr std::size_t gpu_group = 128;
+constexpr std::size_t add_group = 64;
+
+Grid row_grid(Stream& s, std::size_t N) {
+  if (s.device().family() == KernelFamily::cpu) return {.groups = {N, 1, 1}};
+  return {.groups = {N, 1, 1}, .local = {gpu_group, 1, 1}};
+}
+
+Grid block_grid(std::size_t blocks, std::size_t C) {
+  return {.groups = {blocks, ceil_div(C, gpu_group), 1}, .local = {1, gpu_group, 1}};
+}
+
+/// out[c] += sum over blocks of partial[block, part, c], blocks in order. partial: [blocks, parts,
+/// C].
+void add_partials(Stream& s, Tensor& out, const Tensor& partial, std::size_t part) {
+  const std::size_t C = partial.dim(2);
+  launch(s, {.groups = {ceil_div(C, add_group), 1, 1}, .local = {add_group, 1, 1}},
+         k::norm_partials_add{.out = out,
+                              .partial = partial,
+                              .blocks = narrow<std::uint32_t>(partial.dim(0)),
+                              .C = narrow<std::uint32_t>(C),
+                              .stride = std::uint64_t{partial.dim(1) * C},
+                              .offset = std::uint64_t{part * C}});
+}
+
+}  // namespace
 
 void rms_norm(Stream& s, Tensor& y, Tensor& rstd, const Tensor& x, const Tensor& w, float eps) {
   check_rank("rms_norm", "x", x, 2);
   const std::size_t N = x.dim(0);
-  const std::size_t C = x.dim(1);
+  const auto C = narrow<std::uint32_t>(x.dim(1));
   check_tensor("rms_norm", "y", y, x.shape());
   check_tensor("rms_norm", "rstd", rstd, {N});
   check_tensor("rms_norm", "w", w, {C});
-  launch(s, {.groups = {N, 1, 1}},
-         k::rms_norm_fwd_cpu{.y = y, .rstd = rstd, .x = x, .w = w, .C = narrow<std::uint32_t>(C), .eps = eps});
+  const Grid grid = row_grid(s, N);
+  if (s.device().family() == KernelFamily::cpu) {
+    launch(s, grid, k::rms_norm_fwd_cpu{.y = y, .rstd = rstd, .x = x, .w = w, .C = C, .eps = eps});
+  } else {
+    launch(s, grid, k::rms_norm_fwd_gpu{.y = y, .rstd = rstd, .x = x, .w = w, .C = C, .eps = eps});
+  }
+}
+
+void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, const Tensor& x,
+                       const Tensor& w, const Tensor& rstd, Into into) {
+  check_rank("rms_norm_backward", "x", x, 2);
+  const auto N = narrow<std::uint32_t>(x.dim(0));
+  const auto C = narrow<std::uint32_t>(x.dim(1));
+  check_tensor("rms_norm_backward", "dx", dx, x.shape());
+  check_tensor("rms_norm_backward", "dw", dw, {C});
+  check_tensor("rms_norm_backward", "dy", dy, x.shape());
+  check_tensor("rms_norm_backward", "w", w, {C});
+  check_tensor("rms_norm_backward", "rstd", rstd, {N});
+  const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
+  Tensor partial = s.device().tensor({ceil_div(N, block_rows), 1, C});
+  if (s.device().family() == KernelFamily::cpu) {
+    launch(s, {.groups = {partial.dim(0), 1, 1}},
+           k::rms_norm_bwd_cpu{.dx = dx,
+                               .partial = partial,
+                               .dy = dy,
+                               .x = x,
+                               .w = w,
+                               .rstd = rstd,
+                               .N = N,
+                               .C = C,
+                               .accumulate = accumulate});
+  } else {
+    launch(s, row_grid(s, N),
+           k::rms_norm_bwd_dx_gpu{
+               .dx = dx, .dy = dy, .x = x, .w = w, .rstd = rstd, .C = C, .accumulate = accumulate});
+    launch(
+        s, block_grid(partial.dim(0), C),
+        k::rms_norm_bwd_dw_gpu{.partial = partial, .dy = dy, .x = x, .rstd = rstd, .N = N, .C = C});
+  }
+  add_partials(s, dw, partial, 0);
+}
+
+void layer_norm(Stream& s, Tensor& y, LayerNormSaved& saved, const Tensor& x, const Tensor& w,
+                const Tensor& b, float eps) {
+  check_rank("layer_norm", "x", x, 2);
+  const std::size_t N = x.dim(0);
+  const auto C = narrow<std::uint32_t>(x.dim(1));
+  check_tensor("layer_norm", "y", y, x.shape());
+  check_tensor("layer_norm", "mean", saved.mean, {N});
+  check_tensor("layer_norm", "rstd", saved.rstd, {N});
+  check_tensor("layer_norm", "w", w, {C});
+  check_tensor("layer_norm", "b", b, {C});
+  const Grid grid = row_grid(s, N);
+  if (s.device().family() == KernelFamily::cpu) {
+    launch(s, grid,
+           k::layer_norm_fwd_cpu{.y = y,
+                                 .mean = saved.mean,
+                                 .rstd = saved.rstd,
+                                 .x = x,
+                                 .w = w,
+                                 .b = b,
+                                 .C = C,
+                                 .eps = eps});
+  } else {
+    launch(s, grid,
+           k::layer_norm_fwd_gpu{.y = y,
+                                 .mean = saved.mean,
+                                 .rstd = saved.rstd,
+                                 .x = x,
+                                 .w = w,
+                                 .b = b,
+                                 .C = C,
+                                 .eps = eps});
+  }
+}
+
+void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, const Tensor& dy,
+                         const Tensor& x, const Tensor& w, const LayerNormSaved& saved, Into into) {
+  check_rank("layer_norm_backward", "x", x, 2);
+  const auto N = narrow<std::uint32_t>(x.dim(0));
+  const auto C = narrow<std::uint32_t>(x.dim(1));
+  check_tensor("layer_norm_backward", "dx", dx, x.shape());
+  check_tensor("layer_norm_backward", "dw", gradients.dw, {C});
+  check_tensor("layer_norm_backward", "db", gradients.db, {C});
+  check_tensor("layer_norm_backward", "dy", dy, x.shape());
+  check_tensor("layer_norm_backward", "w", w, {C});
+  check_tensor("layer_norm_backward", "mean", saved.mean, {N});
+  check_tensor("layer_norm_backward", "rstd", saved.rstd, {N});
+  const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
+  Tensor partial = s.device().tensor({ceil_div(N, block_rows), 2, C});
+  if (s.device().family() == KernelFamily::cpu) {
+    launch(s, {.groups = {partial.dim(0), 1, 1}},
+           k::layer_norm_bwd_cpu{.dx = dx,
+                                 .partial = partial,
+                                 .dy = dy,
+                                 .x = x,
+                                 .w = w,
+                                 .mean = saved.mean,
+                                 .rstd = saved.rstd,
+                                 .N = N,
+                                 .C = C,
+                                 .accumulate = accumulate});
+  } else {
+    launch(s, row_grid(s, N),
+           k::layer_norm_bwd_dx_gpu{.dx = dx,
+                                    .dy = dy,
+                                    .x = x,
+                                    .w = w,
+                                    .mean = saved.mean,
+                                    .rstd = saved.rstd,
+                                    .C = C,
+                                    .accumulate = accumulate});
+    launch(s, block_grid(partial.dim(0), C),
+           k::layer_norm_bwd_dw_gpu{.partial = partial,
+                                    .dy = dy,
+                                    .x = x,
+                                    .mean = saved.mean,
+                                    .rstd = saved.rstd,
+                                    .N = N,
+                                    .C = C});
+  }
+  add_partials(s, gradients.dw, partial, 0);
+  add_partials(s, gradients.db, partial, 1);
 }
 
 }  // namespace motley::op
