@@ -1,0 +1,41 @@
+# Proves that include_order.cmake refuses what it should: small trees with one offence each.
+# cmake -D CHECK=<include_order.cmake> -D SCRATCH=<directory> -P include_order_catches.cmake
+cmake_minimum_required(VERSION 3.21)
+
+function(expect_refusal name path line rule)
+  set(tree ${SCRATCH}/${name})
+  file(REMOVE_RECURSE ${tree})
+  file(WRITE ${tree}/${path} "#pragma once\n${line}\n")
+  execute_process(COMMAND ${CMAKE_COMMAND} -D ROOT=${tree} -P ${CHECK}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  string(REGEX REPLACE "[ \n]+" " " output "${output}")
+  if(result EQUAL 0 OR NOT output MATCHES "${rule}" OR NOT output MATCHES "${path}")
+    message(SEND_ERROR "'${line}' in ${path} must be refused with '${rule}', but:\n${output}")
+  endif()
+endfunction()
+
+function(expect_acceptance name path line)
+  set(tree ${SCRATCH}/${name})
+  file(REMOVE_RECURSE ${tree})
+  file(WRITE ${tree}/${path} "#pragma once\n${line}\n")
+  execute_process(COMMAND ${CMAKE_COMMAND} -D ROOT=${tree} -P ${CHECK}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(SEND_ERROR "'${line}' in ${path} must be accepted, but:\n${output}")
+  endif()
+endfunction()
+
+expect_refusal(upward src/tensor/a.h "#include \"kernels/ops.h\"" "tensor may include itself")
+expect_refusal(sideways src/dist/a.cpp "#include \"model/decoder.h\"" "dist may include itself and: tensor")
+expect_refusal(models_and_mpi src/model/a.h "#include \"dist/job.h\"" "model may include itself")
+expect_refusal(launch src/train/a.h "  #  include \"launch/command.h\"" "train may include itself")
+expect_refusal(kernels src/kernels/a.cl "#include \"model/a.clh\"" "kernels may include itself")
+expect_refusal(tests src/train/a.h "#include \"tests/ops/op_case.h\"" "train may include itself")
+expect_refusal(angle src/kernels/a.h "#include <tensor/io.h>" "in quotes")
+expect_refusal(bare src/train/a.h "#include \"io.h\"" "folder/file.h")
+expect_refusal(mpi src/model/a.cpp "#include <mpi.h>" "may include mpi")
+expect_refusal(spdlog src/tensor/a.cpp "#include <spdlog/spdlog.h>" "may include spdlog")
+expect_acceptance(downward src/train/a.h "#include \"dist/job.h\"")
+expect_acceptance(own launch/a.cpp "#include \"launch/command.h\"")
+expect_acceptance(package src/train/a.h "#include <nlohmann/json.hpp>")
+expect_acceptance(kernel_header src/kernels/a.cl "#include \"common.clh\"")
