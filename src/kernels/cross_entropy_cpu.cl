@@ -11,6 +11,10 @@ inline float row_max(global const float* x, uint V) {
   return largest;
 }
 
+// Exponentials are summed in blocks of this many, and the blocks' sums one after the other: a vocabulary
+// has many terms of one size, and a single running sum would round all of them the same way.
+#define BLOCK 512
+
 // How far the target's logit is below the largest. NaN for a target that is no class, so that it shows
 // and nothing is read out of bounds.
 inline float below_largest(global const float* x, float largest, int target, uint V) {
@@ -26,8 +30,15 @@ kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const floa
   global const float* x = logits + n * V;
   const float largest = row_max(x, V);
   float16 lanes = (float16)(0.0f);
+  const uint whole = V / 16 * 16;
   uint v = 0;
-  for (; v + 16 <= V; v += 16) lanes += exp(LOAD16(x + v) - largest);
+  while (v < whole) {
+    float16 block = (float16)(0.0f);
+    for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
+      block += exp(LOAD16(x + v) - largest);
+    }
+    lanes += block;
+  }
   float total = sum16(lanes);
   for (; v < V; ++v) total += exp(x[v] - largest);
   loss[n] = targets[n] == ignored ? 0.0f : log(total) + below_largest(x, largest, targets[n], V);
@@ -44,11 +55,16 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global float* res
   const float largest = row_max(x, V);
   const float distance = below_largest(x, largest, target, V);
   float16 lanes = (float16)(0.0f);
+  const uint whole = V / 16 * 16;
   uint v = 0;
-  for (; v + 16 <= V; v += 16) {
-    const float16 e = exp(LOAD16(x + v) - largest);
-    STORE16(x + v, e);
-    lanes += e;
+  while (v < whole) {
+    float16 block = (float16)(0.0f);
+    for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
+      const float16 e = exp(LOAD16(x + v) - largest);
+      STORE16(x + v, e);
+      block += e;
+    }
+    lanes += block;
   }
   float total = sum16(lanes);
   for (; v < V; ++v) {

@@ -37,6 +37,21 @@ inline float lane_max(global const float* x, uint V) {
   return largest;
 }
 
+// A lane's share of the sum of exponentials, in blocks of this many: a vocabulary has many terms of one
+// size, and a single running sum would round all of them the same way.
+#define BLOCK 32
+
+inline float lane_sum(global const float* x, float largest, uint V) {
+  float total = 0.0f;
+  for (size_t first = get_local_id(0); first < V; first += GROUP * BLOCK) {
+    const size_t end = min((size_t)V, first + GROUP * BLOCK);
+    float block = 0.0f;
+    for (size_t v = first; v < end; v += GROUP) block += exp(x[v] - largest);
+    total += block;
+  }
+  return total;
+}
+
 // How far the target's logit is below the largest. NaN for a target that is no class, so that it shows
 // and nothing is read out of bounds.
 inline float below_largest(global const float* x, float largest, int target, uint V) {
@@ -52,9 +67,7 @@ kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const floa
   const size_t n = get_group_id(0);
   global const float* x = logits + n * V;
   const float largest = group_max(scratch, lane_max(x, V));
-  float part = 0.0f;
-  for (size_t v = get_local_id(0); v < V; v += GROUP) part += exp(x[v] - largest);
-  const float total = group_sum(scratch, part);
+  const float total = group_sum(scratch, lane_sum(x, largest, V));
   if (get_local_id(0) == 0) {
     loss[n] = targets[n] == ignored ? 0.0f : log(total) + below_largest(x, largest, targets[n], V);
   }
@@ -71,12 +84,11 @@ kernel void cross_entropy_bwd_gpu(global float* restrict loss, global float* res
   const int target = targets[n];
   const bool zero = target == ignored;
   const float largest = group_max(scratch, lane_max(x, V));
-  // Every lane reads the target's logit before group_sum's barriers, and it is overwritten after them.
   const float distance = below_largest(x, largest, target, V);
-  float part = 0.0f;
-  for (size_t v = get_local_id(0); v < V; v += GROUP) part += exp(x[v] - largest);
-  const float total = group_sum(scratch, part);
+  const float total = group_sum(scratch, lane_sum(x, largest, V));
   if (get_local_id(0) == 0) loss[n] = zero ? 0.0f : log(total) + distance;
+  // Every lane has read the target's logit before its owner overwrites it.
+  barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   const float scale = isnan(distance) ? NAN : 1.0f / total;
   for (size_t v = get_local_id(0); v < V; v += GROUP) {
     const float p = exp(x[v] - largest) * scale;

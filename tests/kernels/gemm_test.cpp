@@ -1,0 +1,83 @@
+#include "kernels/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/kernels/gemm_test.h"
+
+namespace motley {
+namespace {
+
+using op::Into;
+using op::Transpose;
+
+TEST(Gemm, OwnProvidersAgreeInEveryBit) {
+  Device cpu = open_poisoned(KernelFamily::cpu);
+  Device gpu = open_poisoned(KernelFamily::gpu);
+  const std::vector<ExactProduct> products = {
+      {1, 1, 1, Transpose::none, Into::replace, true},
+      {13, 33, 17, Transpose::none, Into::replace, true},
+      {12, 32, 600, Transpose::none, Into::accumulate, true},
+      {64, 65, 16, Transpose::a, Into::replace, false},
+      {41, 29, 530, Transpose::a, Into::accumulate, true},
+      {11, 31, 47, Transpose::b, Into::accumulate, false},
+      {67, 130, 128, Transpose::b, Into::replace, true},
+      {5, 9, 0, Transpose::b, Into::replace, true},
+  };
+  for (const ExactProduct& p : products) {
+    EXPECT_EQ(multiply(cpu, op::packed_gemm(), p), multiply(gpu, op::tiled_gemm(), p))
+        << to_string(p);
+  }
+}
+
+TEST(Gemm, OfNothingIsTheBias) {
+  for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
+    Device device = open_poisoned(family);
+    const ExactProduct empty{3, 20, 0, Transpose::none, Into::replace, true};
+    const auto& provider = family == KernelFamily::cpu ? op::packed_gemm() : op::tiled_gemm();
+    const std::vector<float> c = multiply(device, provider, empty);
+    const std::vector<float> bias = small_integers(20, 3);
+    for (std::size_t i = 0; i < c.size(); ++i) EXPECT_EQ(c[i], bias[i % 20]);
+  }
+}
+
+TEST(Gemm, EachFamilyHasItsProvider) {
+  Device cpu = open_poisoned(KernelFamily::cpu);
+  Device gpu = open_poisoned(KernelFamily::gpu);
+  Tensor c = cpu.tensor({2, 2});
+  const op::GemmProblem problem{.c = c,
+                                .a = c,
+                                .b = c,
+                                .bias = nullptr,
+                                .M = 2,
+                                .N = 2,
+                                .K = 2,
+                                .transpose = Transpose::none,
+                                .into = Into::replace};
+  EXPECT_EQ(op::choose_gemm(cpu, problem).name(), "packed");
+  const bool real = gpu.info().kind == DeviceKind::gpu;
+  EXPECT_EQ(op::choose_gemm(gpu, problem).name(), real ? "clblast" : "tiled");
+}
+
+TEST(Gemm, ClblastLeavesEmptyAndHugeProductsToOthers) {
+  Device device = open_poisoned(KernelFamily::gpu);
+  Tensor c = device.tensor({1});
+  const auto can_run = [&](std::size_t M, std::size_t N, std::size_t K) {
+    return op::clblast_gemm().can_run({.c = c,
+                                       .a = c,
+                                       .b = c,
+                                       .bias = nullptr,
+                                       .M = M,
+                                       .N = N,
+                                       .K = K,
+                                       .transpose = Transpose::none,
+                                       .into = Into::replace});
+  };
+  EXPECT_TRUE(can_run(1, 1, 1));
+  EXPECT_FALSE(can_run(0, 1, 1));
+  EXPECT_FALSE(can_run(1, 0, 1));
+  EXPECT_FALSE(can_run(1, 1, 0));
+  EXPECT_FALSE(can_run(65536, 32768, 1)) << "2^31 elements";
+}
+
+}  // namespace
+}  // namespace motley
