@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -32,6 +33,12 @@ int open_file(const Path& path, int flags, std::string_view operation) {
 
 Path parent_of(const Path& path) {
   return path.has_parent_path() ? path.parent_path() : Path(".");
+}
+
+/// A name beside `path` that no other thread or process of this machine uses.
+Path temporary_beside(const Path& path) {
+  static std::atomic<unsigned> counter{0};
+  return fmt::format("{}.tmp-{}-{}", path.string(), ::getpid(), counter++);
 }
 
 }  // namespace
@@ -146,13 +153,19 @@ std::string read_system_text(const Path& path) {
 }
 
 void write_text_atomically(const Path& path, std::string_view text) {
-  const Path temporary = path.string() + ".tmp-" + std::to_string(::getpid());
-  io::remove_all(temporary);
-  File file = File::create(temporary);
-  file.write(text);
-  file.sync();
-  file.close();
-  io::rename(temporary, path);
+  const Path temporary = temporary_beside(path);
+  io::remove_all(temporary);  // left by a process of the same number that was killed
+  try {
+    File file = File::create(temporary);
+    file.write(text);
+    file.sync();
+    file.close();
+    io::rename(temporary, path);
+  } catch (...) {
+    std::error_code ignored;  // the first failure is the one to report
+    std::filesystem::remove(temporary, ignored);
+    throw;
+  }
 }
 
 bool exists(const Path& path) {
@@ -211,7 +224,11 @@ std::vector<std::string> list(const Path& directory) {
   std::vector<std::string> names;
   std::filesystem::directory_iterator entries(directory, error);
   if (error) refuse("list", directory, error.value());
-  for (const auto& entry : entries) names.push_back(entry.path().filename().string());
+  while (entries != std::filesystem::directory_iterator()) {
+    names.push_back(entries->path().filename().string());
+    entries.increment(error);  // at the end, too, when it fails
+    if (error) refuse("list", directory, error.value());
+  }
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -1,0 +1,64 @@
+#include "tensor/log.h"
+
+#include <gtest/gtest.h>
+
+#include "tensor/error.h"
+#include "tests/scratch_directory.h"
+
+namespace motley {
+namespace {
+
+/// What reaches a log file that is open while `action` runs, without times.
+template <class Action>
+std::string logged(const Action& action) {
+  const ScratchDirectory scratch;
+  log::open_file(scratch / "log");
+  action();
+  log::flush();
+  std::string text;
+  std::string rest = io::read_text(scratch / "log");
+  for (std::size_t end = 0; (end = rest.find('\n')) != std::string::npos;) {
+    const std::string line = rest.substr(0, end + 1);
+    const bool has_time = line.size() > 24 && line[4] == '-' && line[10] == 'T';
+    text += has_time ? line.substr(24) : line;
+    rest.erase(0, end + 1);
+  }
+  return text + rest;
+}
+
+TEST(Log, EveryLineReachesTheFileWithItsLevel) {
+  log::set_console_level(log::Level::error);
+  EXPECT_EQ(logged([] {
+              log::debug("one {}", 1);
+              log::info("two");
+              log::warn("three");
+            }),
+            "debug one 1\ninfo two\nwarning three\n");
+}
+
+TEST(Log, LinesCarryTheRankOfSeveral) {
+  EXPECT_EQ(logged([] {
+              log::set_rank(2, 4);
+              log::info("x");
+              log::set_rank(0, 1);
+              log::info("y");
+            }),
+            "info [rank 2/4] x\ninfo y\n");
+}
+
+TEST(Log, ControlCharactersAreShownAndBracesAreText) {
+  log::set_console_level(log::Level::error);
+  EXPECT_EQ(logged([] { log::info("{}", "a\x1b[31mb\rc\x7f {} {0"); }),
+            "info a\\x1b[31mb\\x0dc\\x7f {} {0\n");
+  EXPECT_EQ(logged([] { log::write(log::Level::info, "gr\xc3\xbc\xc3\x9f"); }),
+            "info gr\xc3\xbc\xc3\x9f\n");
+}
+
+TEST(Log, AFileThatCannotBeOpenedIsNamed) {
+  const ScratchDirectory scratch;
+  const io::Path path = scratch.write("file", "") / "log";
+  expect_mentions(message_of<IoError>([&] { log::open_file(path); }), path.string());
+}
+
+}  // namespace
+}  // namespace motley
