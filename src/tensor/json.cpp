@@ -252,6 +252,11 @@ std::int64_t Value::as_int(std::int64_t min, std::int64_t max) const {
 
 Value parse(std::string_view text, std::string name, Kind kind, const Limits& limits) {
   require_size(text.size(), name, kind, limits);
+  // The parser takes a zero byte for the end of the text and would not look at what follows.
+  const std::size_t zero = text.find('\0');
+  if (zero != std::string_view::npos) {
+    fail_as(kind, fmt::format("{}: is not valid JSON: byte {} is zero", name, zero));
+  }
   auto document = std::make_shared<Value::Document>();
   document->name = std::move(name);
   document->kind = kind;
