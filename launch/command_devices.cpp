@@ -1,0 +1,84 @@
+// motley devices: every OpenCL device of this machine once.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "launch/command.h"
+#include "tensor/device_info.h"
+#include "tensor/error.h"
+
+namespace motley::launch {
+namespace {
+
+double gibibytes(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 30);
+}
+
+void print_text(const std::vector<DeviceInfo>& devices) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const DeviceInfo& info = devices[i];
+    const std::string features =
+        info.features.empty() ? "none of note" : fmt::format("{}", fmt::join(info.features, " "));
+    fmt::print(
+        "{}  {}  {}\n"
+        "    memory    {:.1f} GiB, {:.1f} GiB in one buffer, {} KiB local{}\n"
+        "    units     {} compute units, work-groups up to {}\n"
+        "    features  {}\n"
+        "    driver    {}, {}, {}\n",
+        i, to_string(info.kind), info.name, gibibytes(info.global_memory),
+        gibibytes(info.max_allocation), info.local_memory / 1024,
+        info.unified_memory ? ", shared with the host" : "", info.compute_units,
+        info.max_work_group, features, info.platform, info.version, info.driver);
+  }
+}
+
+void print_json(const std::vector<DeviceInfo>& devices) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const DeviceInfo& info = devices[i];
+    list.push_back({{"index", i},
+                    {"kind", to_string(info.kind)},
+                    {"name", info.name},
+                    {"vendor", info.vendor},
+                    {"platform", info.platform},
+                    {"version", info.version},
+                    {"driver", info.driver},
+                    {"identity", info.identity},
+                    {"global_memory", info.global_memory},
+                    {"max_allocation", info.max_allocation},
+                    {"local_memory", info.local_memory},
+                    {"local_memory_is_fast", info.local_memory_is_fast},
+                    {"unified_memory", info.unified_memory},
+                    {"compute_units", info.compute_units},
+                    {"max_work_group", info.max_work_group},
+                    {"features", info.features}});
+  }
+  // Drivers' names may hold any bytes; they are replaced rather than refused.
+  constexpr auto lenient = nlohmann::ordered_json::error_handler_t::replace;
+  fmt::print("{}\n", list.dump(2, ' ', false, lenient));
+}
+
+}  // namespace
+
+int command_devices(Arguments arguments) {
+  cxxopts::Options options("motley devices",
+                           "Lists every OpenCL device of this machine once, with its index for "
+                           "--device.use index:N.\n");
+  options.add_options()("json", "print JSON");
+  const auto parsed = parse_options(options, arguments);
+  if (!parsed) return 0;
+
+  const std::vector<DeviceInfo> devices = list_devices();
+  require<EnvironmentError>(!devices.empty(), "device.none", "{}", explain_no_devices());
+  if (parsed->count("json") > 0) {
+    print_json(devices);
+  } else {
+    print_text(devices);
+  }
+  return 0;
+}
+
+}  // namespace motley::launch

@@ -1,0 +1,60 @@
+#include "train/metrics.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "tensor/json.h"
+
+namespace motley {
+namespace {
+
+/// The lines of steps up to `last_step`. Throws DataError naming file and line.
+std::string lines_up_to(const io::Path& path, std::uint64_t last_step) {
+  const std::string text = io::read_text(path);
+  std::string kept;
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string::npos) break;  // torn: the run was killed while writing it
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    const json::Value record =
+        json::parse(line, fmt::format("{}:{}", path.string(), ++number), json::Kind::data);
+    if (record.get("step").as_size() <= last_step) kept += fmt::format("{}\n", line);
+    begin = end + 1;
+  }
+  return kept;
+}
+
+io::File open_log(const io::Path& path, std::uint64_t first_step) {
+  if (io::exists(path)) io::write_text_atomically(path, lines_up_to(path, first_step));
+  return io::File::append(path);
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const io::Path& path, std::uint64_t first_step)
+    : file_(open_log(path, first_step)) {}
+
+void MetricsLog::write(const StepRecord& record) {
+  const double rate = static_cast<double>(record.step_tokens) / record.step_seconds;
+  const nlohmann::ordered_json line{
+      {"kind", "step"},       {"step", record.step},          {"tokens", record.tokens},
+      {"loss", record.loss},  {"norm", record.gradient_norm}, {"lr", record.learning_rate},
+      {"tokens_per_s", rate}, {"seconds", record.seconds}};
+  file_.write(line.dump() + "\n");
+}
+
+void MetricsLog::write(std::uint64_t step, const Evaluation& evaluation) {
+  nlohmann::ordered_json line{{"kind", "eval"},
+                              {"step", step},
+                              {"tokens", evaluation.tokens},
+                              {"loss", evaluation.loss},
+                              {"perplexity", evaluation.perplexity}};
+  if (evaluation.bits_per_byte) line["bits_per_byte"] = *evaluation.bits_per_byte;
+  file_.write(line.dump() + "\n");
+}
+
+}  // namespace motley

@@ -1,0 +1,43 @@
+// metrics.jsonl of a run: one JSON object a line for every step and every validation.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/io.h"
+#include "train/evaluate.h"
+
+namespace motley {
+
+/// What a step came to, for the log and the console.
+struct StepRecord {
+  std::uint64_t step = 0;    // updates done, this one included
+  std::uint64_t tokens = 0;  // trained on since the run began
+  double seconds = 0;        // spent training since the run began
+  double loss = 0;
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  std::uint64_t step_tokens = 0;
+  double step_seconds = 0;
+};
+
+/// Appends to a run's metrics.jsonl; a line is in the file when the call returns, so that a killed
+/// run loses at most the line being written. For rank 0 alone.
+class MetricsLog {
+ public:
+  /// Opens `path`, keeping only what was recorded up to `first_step`, where the run goes on: later
+  /// lines belong to steps that are done again. Throws DataError for a line that is not ours; a
+  /// torn last line is dropped.
+  MetricsLog(const io::Path& path, std::uint64_t first_step);
+
+  /// {"kind": "step", "step", "tokens", "loss", "norm", "lr", "tokens_per_s", "seconds"}; a value
+  /// that is not finite becomes null.
+  void write(const StepRecord& record);
+  /// {"kind": "eval", "step", "tokens", "loss", "perplexity", "bits_per_byte"}; tokens: of
+  /// validation.
+  void write(std::uint64_t step, const Evaluation& evaluation);
+
+ private:
+  io::File file_;
+};
+
+}  // namespace motley
