@@ -1,0 +1,83 @@
+#include "train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tensor/error.h"
+#include "tests/scratch_directory.h"
+
+namespace motley {
+namespace {
+
+class Metrics : public testing::Test {
+ protected:
+  static StepRecord record(std::uint64_t step) {
+    return {.step = step,
+            .tokens = 100 * step,
+            .seconds = 0.5 * static_cast<double>(step),
+            .loss = 3.25,
+            .gradient_norm = 0.5,
+            .learning_rate = 1e-3,
+            .step_tokens = 100,
+            .step_seconds = 0.5};
+  }
+
+  ScratchDirectory folder_;
+  io::Path path_ = folder_ / "metrics.jsonl";
+};
+
+TEST_F(Metrics, HoldsOneObjectALine) {
+  {
+    MetricsLog log(path_, 0);
+    log.write(record(1));
+    log.write(1, {.loss = 2.0, .perplexity = 7.39, .bits_per_byte = 1.5, .tokens = 4096});
+  }
+  EXPECT_EQ(io::read_text(path_),
+            "{\"kind\":\"step\",\"step\":1,\"tokens\":100,\"loss\":3.25,\"norm\":0.5,\"lr\":0.001,"
+            "\"tokens_per_s\":200.0,\"seconds\":0.5}\n"
+            "{\"kind\":\"eval\",\"step\":1,\"tokens\":4096,\"loss\":2.0,\"perplexity\":7.39,"
+            "\"bits_per_byte\":1.5}\n");
+}
+
+TEST_F(Metrics, WritesNullForWhatIsNotFinite) {
+  StepRecord bad = record(1);
+  bad.loss = std::numeric_limits<double>::quiet_NaN();
+  MetricsLog(path_, 0).write(bad);
+  EXPECT_TRUE(nlohmann::json::parse(io::read_text(path_)).at("loss").is_null());
+}
+
+TEST_F(Metrics, DropsLinesAfterTheStepItResumesAt) {
+  for (std::uint64_t step = 1; step <= 5; ++step) MetricsLog(path_, step - 1).write(record(step));
+  MetricsLog(path_, 3).write(record(4));
+  const std::string text = io::read_text(path_);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+  EXPECT_EQ(text.find("\"step\":5"), std::string::npos);
+}
+
+TEST_F(Metrics, DropsATornLastLine) {
+  MetricsLog(path_, 0).write(record(1));
+  io::File::append(path_).write("{\"kind\":\"step\",\"st");
+  MetricsLog(path_, 1).write(record(2));
+  const std::string text = io::read_text(path_);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+  EXPECT_EQ(text.find("\"st{"), std::string::npos);
+}
+
+TEST_F(Metrics, RefusesALineThatIsNotOurs) {
+  const std::string text = "{\"kind\":\"step\",\"step\":1}\nnot json\n";
+  io::write_text_atomically(path_, text);
+  try {
+    MetricsLog log(path_, 1);
+    FAIL() << "was accepted";
+  } catch (const DataError& e) {
+    EXPECT_NE(std::string(e.what()).find("metrics.jsonl:2"), std::string::npos) << e.what();
+  }
+  EXPECT_EQ(io::read_text(path_), text);
+}
+
+}  // namespace
+}  // namespace motley
