@@ -23,11 +23,12 @@ using Tree = nlohmann::json;
   throw DataError("data.json", message);
 }
 
+constexpr std::size_t longest_print = 160;
+
 /// The start of a text that may be long: messages stay readable.
 std::string shortened(std::string text) {
-  constexpr std::size_t longest = 120;
-  if (text.size() <= longest) return text;
-  text.resize(longest);
+  if (text.size() <= longest_print) return text;
+  text.resize(longest_print);
   return text + "...";
 }
 
@@ -82,6 +83,8 @@ class Builder {
         error.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
     const std::size_t prefix = text.find("] ");
     if (prefix != std::string::npos) text.erase(0, prefix + 2);
+    // What it read last can be anything up to the whole file.
+    if (text.size() > longest_print) text.erase(std::min(text.find("; last read"), text.size()));
     refuse(fmt::format("is not valid JSON: {}", shortened(std::move(text))));
   }
 
