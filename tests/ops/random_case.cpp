@@ -50,13 +50,13 @@ const Registered uniform({.name = "random_uniform",
                           .ops = {"random_uniform"},
                           .test_sizes = edge_sizes,
                           .oclgrind_sizes = {{1}, {259}},
-                          .bench_sizes = {{1 << 24}},
+                          .bench_sizes = {{1 << 20}},
                           .make = make_uniform});
 const Registered normal({.name = "random_normal",
                          .ops = {"random_normal"},
                          .test_sizes = edge_sizes,
                          .oclgrind_sizes = {{1}, {259}},
-                         .bench_sizes = {{1 << 24}},
+                         .bench_sizes = {{1 << 20}},
                          .make = make_normal});
 
 }  // namespace
