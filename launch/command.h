@@ -1,5 +1,5 @@
-// The subcommands of the program. Each takes what follows its name and returns an exit code; errors are
-// thrown, and main alone turns them into text.
+// The subcommands of the program. Each takes what follows its name and returns an exit code; errors
+// are thrown, and main alone turns them into text.
 #pragma once
 
 #include <cxxopts.hpp>
@@ -22,8 +22,14 @@ int command_ckpt(Arguments arguments);
 int command_import(Arguments arguments);
 int command_export(Arguments arguments);
 
-/// Parses `arguments` by `options`. No value when --help was asked for and printed. Throws ConfigError,
-/// naming the nearest valid option, for one that does not exist.
+/// Parses `arguments` by `options`. No value when --help was asked for and printed. Throws
+/// ConfigError, naming the nearest valid option, for one that does not exist.
 std::optional<cxxopts::ParseResult> parse_options(cxxopts::Options& options, Arguments arguments);
+
+/// The text of an option that has no default. Throws ConfigError when it was not given.
+std::string required_text(const cxxopts::ParseResult& parsed, const std::string& option);
+
+/// Whether --help or -h is among the arguments.
+bool asks_for_help(Arguments arguments);
 
 }  // namespace motley::launch

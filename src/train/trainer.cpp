@@ -1,0 +1,244 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <csignal>
+
+#include "dist/agree.h"
+#include "dist/shard_plan.h"
+#include "tensor/error.h"
+#include "tensor/log.h"
+#include "train/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/generate.h"
+#include "train/schedule.h"
+#include "train/settings_toml.h"
+
+namespace motley {
+namespace {
+
+// A step without finite gradients changes nothing and may be an accident; several in a row are
+// none.
+constexpr std::uint64_t max_bad_steps = 3;
+// Micro-batches that are read ahead of the device.
+constexpr std::size_t prefetched_leaves = 4;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The run directory, checked but not touched: nothing is made or deleted before all else is found
+/// good.
+RunDirectory check_run(Communicator& comm, const Settings& settings) {
+  same_on_all(comm, "the settings", to_toml(settings));
+  RunDirectory run(settings.train.run);
+  const auto notes = agree(comm, "checking the run directory", [&] {
+    return comm.rank() == 0 ? run.check(settings) : std::vector<std::string>();
+  });
+  for (const std::string& note : notes) log::info("{}", note);
+  return run;
+}
+
+std::size_t choose_leaves_per_step(const Settings& settings, MicroBatchShape shape, int num_ranks) {
+  const std::uint64_t batch = settings.train.global_batch;
+  if (batch == 0) return static_cast<std::size_t>(num_ranks);
+  require<ConfigError>(
+      batch % shape.N() == 0, "train.global-batch",
+      "train.global_batch is {} tokens; it must be a multiple of a micro-batch's {} ({} "
+      "sequences of {}), such as {}",
+      batch, shape.N(), shape.B, shape.T, round_up(batch, shape.N()));
+  return static_cast<std::size_t>(batch / shape.N());
+}
+
+MicroBatchShape choose_leaf_shape(const Settings& settings, const ModelConfig& model) {
+  const std::size_t T = settings.train.sequence == 0 ? model.context : settings.train.sequence;
+  require<ConfigError>(T <= model.context, "train.sequence",
+                       "train.sequence is {}, longer than the model's context of {}", T,
+                       model.context);
+  return {settings.train.micro_batch, T};
+}
+
+std::string device_key(const DeviceInfo& info) {
+  return info.platform + ", " + info.name + ", " + info.driver;
+}
+
+std::uint64_t checkpoint_bytes(const io::Path& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (const CheckpointFile& file : read_manifest(checkpoint)) bytes += file.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, std::string version)
+    : device_(device),
+      comm_(comm),
+      settings_(settings),
+      version_(std::move(version)),
+      run_(check_run(comm, settings)),
+      data_(open_train_data(comm, settings.data)),
+      start_(find_start(comm, settings, run_, data_)),
+      progress_(start_.progress),
+      leaf_shape_(choose_leaf_shape(settings, start_.model)),
+      leaves_per_step_(choose_leaves_per_step(settings, leaf_shape_, comm.size())),
+      my_leaves_(split_evenly(
+          leaves_per_step_,
+          static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())]),
+      train_(device, comm, start_.model, settings.model.recompute, settings.optim),
+      source_(data_.train, settings.train.seed, {{leaf_shape_.B, leaf_shape_.T}, leaves_per_step_}),
+      console_(settings.train.log_every) {
+  data_.train.limit_vocabulary(start_.model.vocab);
+  if (data_.validation) data_.validation->limit_vocabulary(start_.model.vocab);
+  load_start(train_, start_, settings.train.seed);
+  agree(comm, "opening the tokenizer", [&] {
+    if (!data_.tokenizer.empty()) tokenizer_ = Tokenizer::load(data_.tokenizer);
+  });
+  agree(comm, "making the run directory", [&] {
+    if (comm.rank() != 0) return;
+    run_.begin(settings);
+    metrics_.emplace(run_.metrics(), progress_.step);
+  });
+  agree(comm, "opening the log", [&] { run_.start_log(comm.rank()); });
+  evaluated_at_ = saved_at_ = progress_.step;
+}
+
+ExitCode Trainer::run() {
+  print_startup();
+  const StopRequests stop;
+  if (!my_leaves_.empty()) {
+    prefetcher_.emplace(
+        progress_.step, prefetched_leaves,
+        [this](std::uint64_t) {
+          return LeafRange{my_leaves_.begin, my_leaves_.end};
+        },
+        source_);
+  }
+  std::string reason;
+  while ((reason = reason_to_stop(stop)).empty()) {
+    step();
+    if (is_due(settings_.train.eval_every)) evaluate_now();
+    if (is_due(settings_.train.sample_every)) sample_now();
+    if (is_due(settings_.train.save_every)) save_now();
+  }
+  prefetcher_.reset();
+  const bool preempted = comm_.all_reduce_max(stop.signal()) != 0;
+  if (!preempted && evaluated_at_ != progress_.step) evaluate_now();
+  if (saved_at_ != progress_.step) save_now();
+  console_.stopped(progress_.step, reason);
+  return preempted ? ExitCode::preempted : ExitCode::ok;
+}
+
+std::string Trainer::reason_to_stop(const StopRequests& stop) {
+  const std::int64_t signal = comm_.all_reduce_max(stop.signal());
+  if (signal != 0) return fmt::format("signal {}; go on with --train.resume", signal);
+  if (out_of_patience_) {
+    return fmt::format("no better validation loss in {} evaluations", settings_.train.patience);
+  }
+  if (is_finished(settings_.train, progress_)) return "the limit is reached";
+  return "";
+}
+
+void Trainer::step() {
+  const auto started = Clock::now();
+  const std::uint64_t tokens_per_step = leaves_per_step_ * leaf_shape_.N();
+  const RunLength length = run_length(settings_.train, tokens_per_step, progress_);
+  const double rate = learning_rate(settings_.optim, progress_.step, length.steps);
+  const StepResult result =
+      train_.run(my_leaves_.size(), [this] { return prefetcher_->next().batch; },
+                 {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1});
+  check_finite(result);
+  ++progress_.step;
+  progress_.tokens += result.tokens;
+  const double step_seconds = seconds_since(started);
+  share_time(step_seconds);
+  const StepRecord record{.step = progress_.step,
+                          .tokens = progress_.tokens,
+                          .seconds = progress_.seconds,
+                          .loss = result.loss,
+                          .gradient_norm = result.gradient_norm,
+                          .learning_rate = rate,
+                          .step_tokens = result.tokens,
+                          .step_seconds = step_seconds};
+  agree(comm_, "writing the metrics", [&] {
+    if (metrics_) metrics_->write(record);
+  });
+  console_.step(record, length);
+}
+
+/// Rank 0's clock is the run's: limits and schedules by time must come out the same everywhere.
+void Trainer::share_time(double step_seconds) {
+  double seconds = progress_.seconds + step_seconds;
+  comm_.broadcast(std::as_writable_bytes(std::span(&seconds, 1)), 0);
+  progress_.seconds = seconds;
+}
+
+void Trainer::check_finite(const StepResult& result) {
+  if (result.non_finite == 0) {
+    bad_steps_ = 0;
+    return;
+  }
+  ++bad_steps_;
+  const std::string what =
+      fmt::format("step {}: {} gradient values are not finite, first in rank {}'s shard",
+                  progress_.step + 1, result.non_finite, result.first_bad_rank);
+  require<NumericError>(
+      bad_steps_ < max_bad_steps, "numeric.gradient",
+      "{}; {} such steps in a row: resume from an earlier checkpoint with a lower optim.lr, or "
+      "check the data",
+      what, bad_steps_);
+  log::warn("{}; the step changed nothing, {} of {} allowed in a row", what, bad_steps_,
+            max_bad_steps - 1);
+}
+
+void Trainer::evaluate_now() {
+  if (!data_.validation) return;
+  evaluated_at_ = progress_.step;
+  const Evaluation result = evaluate(device_, comm_, train_.decoder(), *data_.validation,
+                                     {leaf_shape_, settings_.train.eval_tokens});
+  const std::optional<double> best = progress_.best_loss;
+  const bool better = !best || result.loss < *best;
+  progress_.evaluations_without_gain = better ? 0 : progress_.evaluations_without_gain + 1;
+  if (better) progress_.best_loss = result.loss;
+  out_of_patience_ = settings_.train.patience > 0 &&
+                     progress_.evaluations_without_gain >= settings_.train.patience;
+  agree(comm_, "writing the metrics", [&] {
+    if (metrics_) metrics_->write(progress_.step, result);
+  });
+  console_.evaluation(progress_.step, result, best);
+}
+
+void Trainer::sample_now() {
+  agree(comm_, "sampling", [&] {
+    if (comm_.rank() != 0 || !tokenizer_) return;
+    std::vector<std::uint32_t> prompt = tokenizer_->encode(settings_.train.sample_prompt);
+    if (prompt.empty()) prompt.push_back(tokenizer_->end_of_text().value_or(0));
+    StreamDecoder text(*tokenizer_);
+    std::string sample = settings_.train.sample_prompt;
+    generate(device_, train_.decoder(), prompt,
+             {.seed = settings_.train.seed, .max_tokens = settings_.train.sample_tokens},
+             [&](std::uint32_t token) {
+               sample += text.push(token);
+               return true;
+             });
+    console_.sample(progress_.step, sample + text.finish());
+  });
+}
+
+void Trainer::save_now() {
+  const auto started = Clock::now();
+  saved_at_ = progress_.step;
+  const CheckpointState state{.progress = progress_,
+                              .model = start_.model,
+                              .optimizer = settings_.optim.name,
+                              .device = device_key(device_.info())};
+  const io::Path path =
+      save_checkpoint(train_, run_.checkpoints(), {state, to_toml(settings_), data_.tokenizer});
+  agree(comm_, "removing old checkpoints", [&] {
+    if (comm_.rank() != 0) return;
+    prune_checkpoints(run_.checkpoints(), settings_.train.keep);
+    console_.saved(progress_.step, checkpoint_bytes(path), seconds_since(started), path.string());
+  });
+}
+
+}  // namespace motley

@@ -1,0 +1,73 @@
+// The table a run starts with: who trains what, where and on what.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "train/trainer.h"
+
+namespace motley {
+namespace {
+
+std::string describe_optimizer(const OptimSettings& settings) {
+  static constexpr const char* schedules[] = {"cosine", "linear", "constant", "wsd"};
+  return fmt::format("{} lr {:g} {}", settings.name, settings.lr,
+                     schedules[static_cast<int>(settings.schedule)]);
+}
+
+std::string describe_limits(const TrainSettings& settings) {
+  std::vector<std::string> limits;
+  if (settings.steps > 0) limits.push_back(fmt::format("{} steps", settings.steps));
+  if (settings.tokens > 0)
+    limits.push_back(fmt::format("{} tokens", format_count(static_cast<double>(settings.tokens))));
+  if (settings.minutes > 0) limits.push_back(fmt::format("{:g} minutes", settings.minutes));
+  return fmt::format("{}", fmt::join(limits, " or "));
+}
+
+/// A rank's row as text that can be gathered.
+std::string to_text(const RankRow& row) {
+  return nlohmann::json{row.host,        row.device,       row.kind,
+                        row.memory_used, row.memory_total, row.leaves}
+      .dump();
+}
+
+RankRow row_from_text(const std::string& text) {
+  const auto fields = nlohmann::json::parse(text);
+  RankRow row;
+  fields.at(0).get_to(row.host);
+  fields.at(1).get_to(row.device);
+  fields.at(2).get_to(row.kind);
+  fields.at(3).get_to(row.memory_used);
+  fields.at(4).get_to(row.memory_total);
+  fields.at(5).get_to(row.leaves);
+  return row;
+}
+
+}  // namespace
+
+void Trainer::print_startup() {
+  const RankRow mine{.host = comm_.host(),
+                     .device = device_.info().name,
+                     .kind = to_string(device_.info().kind),
+                     .memory_used = device_.pool().statistics().in_use,
+                     .memory_total = device_.info().global_memory,
+                     .leaves = my_leaves_.size()};
+  StartupTable table;
+  for (const std::string& text : comm_.all_gather_text(to_text(mine)))
+    table.ranks.push_back(row_from_text(text));
+  table.version = version_;
+  table.run = run_.root().string();
+  table.optimizer = describe_optimizer(settings_.optim);
+  table.limits = describe_limits(settings_.train);
+  table.seed = settings_.train.seed;
+  table.model = start_.model;
+  table.sequence = leaf_shape_.T;
+  table.leaf_sequences = leaf_shape_.B;
+  table.data_path = settings_.data.path;
+  table.train_tokens = data_.train.num_tokens();
+  table.train_shards = data_.train.num_shards();
+  table.validation_tokens = data_.validation ? data_.validation->num_tokens() : 0;
+  table.first_step = progress_.step;
+  console_.start(table);
+}
+
+}  // namespace motley
