@@ -35,6 +35,8 @@ class GemmProvider {
 
 /// Register tiles over packed panels, for CPUs; takes every problem.
 const GemmProvider& packed_gemm();
+/// The same with the tile that CPUs with vectors of eight floats get, on any CPU: for tests.
+const GemmProvider& packed_gemm_for_eight_lanes();
 /// Local-memory tiles, for GPUs; takes every problem.
 const GemmProvider& tiled_gemm();
 /// CLBlast, for GPUs; takes sizes above 0 whose matrices have less than 2^31 elements.

@@ -28,11 +28,16 @@ struct Tile {
   }
 };
 
-Tile tile_for(const Device& device) {
+Tile tile_for(std::size_t lanes) {
+  return lanes >= 16 ? Tile{12, 32} : Tile{6, 16};
+}
+
+/// How many floats a vector of the device has.
+std::size_t lanes_of(const Device& device) {
   cl_uint lanes = 0;
   check_cl(device.info().handle.getInfo(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &lanes),
            "clGetDeviceInfo");
-  return lanes >= 16 ? Tile{12, 32} : Tile{6, 16};
+  return lanes;
 }
 
 std::uint32_t u32(std::size_t value) {
@@ -121,12 +126,14 @@ void multiply(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& pa
 
 class PackedGemm : public GemmProvider {
  public:
+  /// 0: as many lanes as the device has.
+  explicit PackedGemm(std::size_t lanes) : lanes_(lanes) {}
   std::string_view name() const override { return "packed"; }
   bool can_run(const GemmProblem&) const override { return true; }
 
   void run(Stream& s, const GemmProblem& p) const override {
     Device& device = s.device();
-    const Tile tile = tile_for(device);
+    const Tile tile = tile_for(lanes_ == 0 ? lanes_of(device) : lanes_);
     const std::size_t longest_k = std::min(p.K, k_block);
     const std::size_t all_columns = round_up(p.N, tile.columns);
     const std::size_t most_columns = max_packed_b / k_block / tile.columns * tile.columns;
@@ -149,12 +156,20 @@ class PackedGemm : public GemmProvider {
       first_k += K;
     } while (first_k < p.K);
   }
+
+ private:
+  std::size_t lanes_;
 };
 
 }  // namespace
 
 const GemmProvider& packed_gemm() {
-  static const PackedGemm provider;
+  static const PackedGemm provider(0);
+  return provider;
+}
+
+const GemmProvider& packed_gemm_for_eight_lanes() {
+  static const PackedGemm provider(8);
   return provider;
 }
 

@@ -24,8 +24,9 @@ TEST(Gemm, OwnProvidersAgreeInEveryBit) {
       {5, 9, 0, Transpose::b, Into::replace, true},
   };
   for (const ExactProduct& p : products) {
-    EXPECT_EQ(multiply(cpu, op::packed_gemm(), p), multiply(gpu, op::tiled_gemm(), p))
-        << to_string(p);
+    const std::vector<float> c = multiply(cpu, op::packed_gemm(), p);
+    EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p)) << "tiled, " << to_string(p);
+    EXPECT_EQ(c, multiply(cpu, op::packed_gemm_for_eight_lanes(), p)) << to_string(p);
   }
 }
 

@@ -1,5 +1,6 @@
 // The linear layer. Sizes: {N, O, I, 1 for a bias, 1 to add to what is there}; the last counts for
 // y and for dx.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/ops.h"
