@@ -13,7 +13,7 @@ namespace {
 std::string describe(const io::Path& checkpoint) {
   std::uint64_t bytes = 0;
   for (const CheckpointFile& file : read_manifest(checkpoint)) bytes += file.bytes;
-  const TrainProgress progress = CheckpointState::read(checkpoint / "state.json").progress;
+  const TrainProgress progress = CheckpointState::read(checkpoint).progress;
   return fmt::format("{:>8}  {:>10}  {:>10}  {:>9}", progress.step,
                      format_bytes(static_cast<double>(bytes)),
                      format_count(static_cast<double>(progress.tokens)),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "model/params.h"
 #include "tensor/error.h"
@@ -22,6 +23,10 @@ constexpr std::size_t max_extent = std::size_t{1} << 24;
 void check_extent(std::string_view name, std::size_t value, std::size_t limit) {
   require<ConfigError>(value >= 1 && value <= limit, "model.range",
                        "model.{} is {}; it must be 1 to {}", name, value, limit);
+}
+
+bool is_positive(float value) {
+  return value > 0 && std::isfinite(value);
 }
 
 }  // namespace
@@ -50,6 +55,7 @@ void ModelConfig::validate() const {
   check_extent("kv_heads", kv_heads, heads);
   check_extent("head_dim", head_dim, max_extent);
   check_extent("mlp_width", mlp_width, max_extent);
+  check_extent("heads * head_dim", heads * head_dim, max_extent);
   require<ConfigError>(heads % kv_heads == 0, "model.kv-heads",
                        "model.heads is {} and model.kv_heads {}; kv_heads must divide heads", heads,
                        kv_heads);
@@ -61,8 +67,9 @@ void ModelConfig::validate() const {
       "gpt2 needs kv_heads = heads and heads * head_dim = width; got {}, {}, {}, {}", kv_heads,
       heads, head_dim, width);
   require<ConfigError>(
-      norm_eps > 0 && rope_theta > 0 && init_std > 0, "model.range",
-      "model.norm_eps, model.rope_theta and model.init_std must be above 0; got {}, {}, {}",
+      is_positive(norm_eps) && is_positive(rope_theta) && is_positive(init_std), "model.range",
+      "model.norm_eps, model.rope_theta and model.init_std must be above 0 and finite; got {}, {}, "
+      "{}",
       norm_eps, rope_theta, init_std);
 }
 

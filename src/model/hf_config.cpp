@@ -19,7 +19,7 @@ std::size_t size_or(const json::Value& root, const char* key, std::size_t fallba
 
 float number_or(const json::Value& root, const char* key, float fallback) {
   const auto value = root.find(key);
-  return value ? static_cast<float>(value->as_double()) : fallback;
+  return value ? value->as_float() : fallback;
 }
 
 bool flag_or(const json::Value& root, const char* key, bool fallback) {
@@ -27,10 +27,18 @@ bool flag_or(const json::Value& root, const char* key, bool fallback) {
   return value ? value->as_bool() : fallback;
 }
 
-/// Throws when a switch that we do not have is on.
-void refuse_if_set(const json::Value& root, const char* key) {
+/// Throws when a switch stands otherwise than this program computes. Absent means `needed`.
+void require_flag(const json::Value& root, const char* key, bool needed) {
   const auto value = root.find(key);
-  if (value && value->as_bool()) value->refuse("is true, which this program does not support");
+  if (value && value->as_bool() != needed) {
+    value->refuse(fmt::format("is {}; this program supports {} only", !needed, needed));
+  }
+}
+
+/// Throws when something is configured that this program does not have.
+void require_absent(const json::Value& root, const char* key) {
+  const auto value = root.find(key);
+  if (value) value->refuse("is set; this program supports models without it");
 }
 
 void require_text(const json::Value& root, const char* key,
@@ -46,7 +54,9 @@ void require_text(const json::Value& root, const char* key,
 
 ModelConfig read_gpt2(const json::Value& root) {
   require_text(root, "activation_function", {"gelu_new", "gelu_pytorch_tanh"});
-  refuse_if_set(root, "scale_attn_by_inverse_layer_idx");
+  require_flag(root, "scale_attn_weights", true);
+  require_flag(root, "scale_attn_by_inverse_layer_idx", false);
+  require_flag(root, "add_cross_attention", false);
   ModelConfig m;
   m.family = Family::gpt2;
   m.vocab = root.get("vocab_size").as_size();
@@ -63,25 +73,33 @@ ModelConfig read_gpt2(const json::Value& root) {
   return m;
 }
 
-/// rope_theta, after refusing every scaling of positions.
-float read_rope(const json::Value& root) {
-  constexpr float default_theta = 10000.0f;
-  if (const auto scaling = root.find("rope_scaling")) {
-    const auto type = scaling->find("rope_type");
-    if (!type || type->as_string() != "default")
-      scaling->refuse("is set; this program supports plain rotary positions only");
+/// Throws for positions that are scaled, or that turn a part of each head only.
+void require_plain_rope(const json::Value& object) {
+  // Older files say "type" for "rope_type".
+  require_text(object, "rope_type", {"default"});
+  require_text(object, "type", {"default"});
+  const auto factor = object.find("partial_rotary_factor");
+  if (factor && factor->as_double() != 1.0)
+    factor->refuse("is not 1; this program turns whole heads only");
+}
+
+/// rope_theta, wherever it is: at the top, or since transformers 5 in rope_parameters, which wins.
+float read_rope_theta(const json::Value& root) {
+  float theta = number_or(root, "rope_theta", 10000.0f);
+  require_plain_rope(root);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (const auto rope = root.find(key)) {
+      require_plain_rope(*rope);
+      theta = number_or(*rope, "rope_theta", theta);
+    }
   }
-  if (const auto parameters = root.find("rope_parameters")) {
-    require_text(*parameters, "rope_type", {"default"});
-    return number_or(*parameters, "rope_theta", number_or(root, "rope_theta", default_theta));
-  }
-  return number_or(root, "rope_theta", default_theta);
+  return theta;
 }
 
 ModelConfig read_llama(const json::Value& root) {
   require_text(root, "hidden_act", {"silu"});
-  refuse_if_set(root, "attention_bias");
-  refuse_if_set(root, "mlp_bias");
+  require_flag(root, "attention_bias", false);
+  require_flag(root, "mlp_bias", false);
   ModelConfig m;
   m.family = Family::llama;
   m.vocab = root.get("vocab_size").as_size();
@@ -94,14 +112,14 @@ ModelConfig read_llama(const json::Value& root) {
   m.mlp_width = root.get("intermediate_size").as_size();
   m.tie = flag_or(root, "tie_word_embeddings", false);
   m.norm_eps = number_or(root, "rms_norm_eps", 1e-6f);
-  m.rope_theta = read_rope(root);
+  m.rope_theta = read_rope_theta(root);
   m.init_std = number_or(root, "initializer_range", 0.02f);
   return m;
 }
 
 /// Floats as short decimal numbers: 1e-05 rather than 9.999999747378752e-06.
-double shortest(float value) {
-  return std::stod(fmt::format("{}", value));
+Json shortest(float value) {
+  return Json::parse(fmt::format("{}", value));
 }
 
 Json gpt2_json(const ModelConfig& m) {
@@ -151,6 +169,7 @@ std::string torch_name(Dtype dtype) {
 ModelConfig read_hf_config(const io::Path& path) {
   const json::Value root = json::read(path, json::Kind::checkpoint);
   const json::Value type = root.get("model_type");
+  require_absent(root, "quantization_config");
   try {
     ModelConfig config;
     if (type.as_string() == "gpt2") {
@@ -163,7 +182,7 @@ ModelConfig read_hf_config(const io::Path& path) {
     config.validate();
     return config;
   } catch (const ConfigError& e) {
-    root.refuse(e.what());
+    root.refuse(fmt::format("describes a model that cannot be: {}", e.what()));
   }
 }
 

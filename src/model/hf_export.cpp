@@ -1,12 +1,15 @@
 // Writing Hugging Face directories.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "model/hf_config.h"
+#include "model/hf_index.h"
 #include "model/hf_names.h"
 #include "model/hf_weights.h"
+#include "tensor/draft_directory.h"
 #include "tensor/error.h"
 #include "tensor/half.h"
 
@@ -45,21 +48,31 @@ std::string file_name(std::size_t index, std::size_t count) {
 
 /// A parameter's rows as the file has them.
 std::vector<float> stored_values(std::span<const float> values, const HfPiece& piece) {
-  const std::size_t columns = piece.num_columns == 0 ? 1 : piece.num_columns;
-  const auto rows = values.subspan(piece.first_row * columns, piece.size());
-  std::vector<float> stored(rows.begin(), rows.end());
-  if (piece.layout == Layout::out_in) return stored;
-  for (std::size_t r = 0; r < piece.num_rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      stored[c * piece.num_rows + r] = rows[r * columns + c];
-  }
+  const auto rows = piece.rows_of(values);
+  if (piece.layout == Layout::out_in) return {rows.begin(), rows.end()};
+  std::vector<float> stored(rows.size());
+  transpose(stored, rows, piece.num_rows, piece.num_columns);
   return stored;
+}
+
+/// Throws when narrowing made an infinity of a finite value.
+void check_range(const std::string& name, std::span<const float> values,
+                 std::span<const std::byte> bytes, Dtype dtype) {
+  if (dtype == Dtype::f32) return;
+  std::vector<float> narrowed(values.size());
+  convert_to_f32(narrowed, bytes, dtype);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    require<ConfigError>(!std::isfinite(values[i]) || std::isfinite(narrowed[i]), "export.range",
+                         "{} holds {}, which {} cannot; export as f32", name, values[i],
+                         name_of(dtype));
+  }
 }
 
 void write_values(SafetensorsWriter& file, const std::string& name, std::span<const float> values,
                   Dtype dtype) {
   std::vector<std::byte> bytes(values.size() * size_of(dtype));
   convert_from_f32(bytes, values, dtype);
+  check_range(name, values, bytes, dtype);
   file.write(name, bytes);
 }
 
@@ -93,7 +106,7 @@ void write_index(const io::Path& directory, const std::vector<std::vector<Part>>
     }
   }
   const nlohmann::ordered_json root{{"metadata", {{"total_size", total}}}, {"weight_map", map}};
-  io::write_text_atomically(directory / "model.safetensors.index.json", root.dump(2) + "\n");
+  io::write_text_atomically(directory / HfIndex::file_name, root.dump(2) + "\n");
 }
 
 std::string tokenizer_config_text(const ModelConfig& config, const HfExportSettings& settings) {
@@ -111,22 +124,20 @@ void export_hf(const WeightSource& source, const io::Path& directory,
                const HfExportSettings& settings) {
   require<ConfigError>(!io::exists(directory), "export.exists", "{} exists; give a new directory",
                        directory.string());
-  const io::Path draft = directory.string() + ".tmp";
-  io::remove_all(draft);
-  io::create_directories(draft);
+  DraftDirectory draft(directory, ".motley-draft");
   const auto files = plan_files(source.config(), settings);
   for (std::size_t i = 0; i < files.size(); ++i) {
-    write_file(source, draft / file_name(i, files.size()), files[i], settings.dtype);
+    write_file(source, draft.path() / file_name(i, files.size()), files[i], settings.dtype);
   }
-  if (files.size() > 1) write_index(draft, files, settings.dtype);
+  if (files.size() > 1) write_index(draft.path(), files, settings.dtype);
   const HfConfigExtras extras{settings.dtype, settings.end_of_text};
-  io::write_text_atomically(draft / "config.json", hf_config_text(source.config(), extras));
+  io::write_text_atomically(draft.path() / "config.json", hf_config_text(source.config(), extras));
   if (!source.tokenizer().empty()) {
-    io::write_text_atomically(draft / "tokenizer.json", io::read_text(source.tokenizer()));
-    io::write_text_atomically(draft / "tokenizer_config.json",
+    io::write_text_atomically(draft.path() / "tokenizer.json", io::read_text(source.tokenizer()));
+    io::write_text_atomically(draft.path() / "tokenizer_config.json",
                               tokenizer_config_text(source.config(), settings));
   }
-  io::rename(draft, directory);
+  draft.commit();
 }
 
 }  // namespace motley

@@ -55,7 +55,7 @@ NameParts split(const std::string& name) {
   NameParts parts;
   std::string rest = name;
   const std::string prefix = "layers.";
-  if (rest.compare(0, prefix.size(), prefix) == 0) {
+  if (rest.starts_with(prefix)) {
     const std::size_t dot = rest.find('.', prefix.size());
     parts.layer = rest.substr(prefix.size(), dot - prefix.size());
     rest = rest.substr(dot + 1);
@@ -116,10 +116,6 @@ std::vector<HfPiece> llama_pieces(const ModelConfig& config, const ParamSpec& sp
                 Layout::out_in)};
 }
 
-bool ends_with(const std::string& text, std::string_view end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 }  // namespace
 
 std::vector<std::size_t> HfPiece::file_shape() const {
@@ -135,8 +131,17 @@ std::vector<HfPiece> hf_pieces(const ModelConfig& config, const ParamSpec& spec)
 }
 
 bool is_ignorable_hf_tensor(const ModelConfig& config, const std::string& name) {
-  return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
-         ends_with(name, ".rotary_emb.inv_freq") || (config.tie && name == "lm_head.weight");
+  if (config.tie && name == hf_head) return true;
+  if (config.family == Family::gpt2)
+    return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+  return name.ends_with(".rotary_emb.inv_freq");
+}
+
+void transpose(std::span<float> out, std::span<const float> in, std::size_t rows,
+               std::size_t columns) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) out[c * rows + r] = in[r * columns + c];
+  }
 }
 
 }  // namespace motley

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/weight_source.h"
@@ -24,16 +25,24 @@ class HfWeights final : public WeightSource {
   io::Path tokenizer() const override;
 
  private:
+  struct Found {
+    const SafetensorsReader* file = nullptr;
+    const SafetensorsEntry* entry = nullptr;
+  };
+
   HfWeights(io::Path directory, ModelConfig config)
       : directory_(std::move(directory)), config_(config) {}
   void open_files();
   void check_tensors() const;
-  /// The file and entry of a tensor, with or without GPT-2's "transformer." prefix; null when
-  /// missing.
-  std::pair<const SafetensorsReader*, const SafetensorsEntry*> find(const std::string& name) const;
+  void check_tied_head() const;
+  /// A tensor, with or without GPT-2's "transformer." prefix; nulls when it is missing.
+  Found find(const std::string& name) const;
+  /// The tensor of a piece. Throws CheckpointError when it is missing or not as it must be.
+  Found get(const std::string& name, const std::vector<std::size_t>& shape) const;
 
   io::Path directory_;
   ModelConfig config_;
+  io::Path contents_;  // the file that lists all tensors
   std::vector<SafetensorsReader> files_;
 };
 
@@ -45,7 +54,8 @@ struct HfExportSettings {
 };
 
 /// Writes `directory`, which must not exist, so that transformers loads it: config.json, weights
-/// and the tokenizer. It appears in one step, complete.
+/// and the tokenizer. It appears in one step, complete. Throws ConfigError when the directory
+/// exists or a weight is beyond what the dtype can hold.
 void export_hf(const WeightSource& source, const io::Path& directory,
                const HfExportSettings& settings);
 

@@ -1,6 +1,7 @@
 #include "tensor/json.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -223,6 +224,18 @@ const std::string& Value::as_string() const {
   return value_->get_ref<const std::string&>();
 }
 
+const std::string& Value::as_file_name() const {
+  const std::string& name = as_string();
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+  if (name.empty() || !plain || name.front() == '.') {
+    expected("the name of a file in the same directory (letters, digits, '.', '_', '-')");
+  }
+  return name;
+}
+
 bool Value::as_bool() const {
   if (!value_->is_boolean()) expected("true or false");
   return value_->get<bool>();
@@ -231,6 +244,14 @@ bool Value::as_bool() const {
 double Value::as_double() const {
   if (!value_->is_number()) expected("a number");
   return value_->get<double>();
+}
+
+float Value::as_float() const {
+  const double number = as_double();
+  if (std::abs(number) > double{std::numeric_limits<float>::max()}) {
+    expected("a number within a float's range");
+  }
+  return static_cast<float>(number);
 }
 
 std::size_t Value::as_size(std::size_t min, std::size_t max) const {

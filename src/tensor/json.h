@@ -51,9 +51,14 @@ class Value {
   Value at(std::size_t index) const;
 
   const std::string& as_string() const;
+  /// A string that names a file within a directory and can lead nowhere else: letters, digits, '_',
+  /// '-' and '.', not beginning with '.'. For documents that may come from anyone.
+  const std::string& as_file_name() const;
   bool as_bool() const;
   /// Any number, also an integer.
   double as_double() const;
+  /// A number within a float's range, rounded to a float.
+  float as_float() const;
   /// An integer in [min, max]; 2.0 is not an integer.
   std::size_t as_size(std::size_t min = 0,
                       std::size_t max = std::numeric_limits<std::size_t>::max()) const;

@@ -40,13 +40,6 @@ std::span<const float> part_of(std::span<const float> bucket, const Param& param
   return bucket.subspan(param.offset, param.spec.shape.size());
 }
 
-void copy_text(const io::Path& from, const io::Path& to) {
-  io::File file = io::File::create(to);
-  file.write(io::read_text(from));
-  file.sync();
-  file.close();
-}
-
 /// Rank 0's side of a save. The collectives in between must go on when the disk fails, so the first
 /// error is kept and everything after it skipped; finish() throws it where all ranks can agree on
 /// it.
@@ -136,13 +129,14 @@ io::Path save_checkpoint(TrainStep& train, const io::Path& ckpt,
   if (writes) {
     writer.attempt([&] { draft.emplace(ckpt, contents.state.progress.step); });
     writer.attempt([&] { write_model(train, draft->path() / checkpoint_files::model); });
-    writer.attempt([&] { contents.state.write(draft->path() / checkpoint_files::state); });
+    writer.attempt([&] { contents.state.write(draft->path()); });
     writer.attempt([&] {
       io::write_text_atomically(draft->path() / checkpoint_files::config, contents.config_toml);
     });
     writer.attempt([&] {
-      if (!contents.tokenizer.empty())
-        copy_text(contents.tokenizer, draft->path() / checkpoint_files::tokenizer);
+      if (contents.tokenizer.empty()) return;
+      io::write_text_atomically(draft->path() / checkpoint_files::tokenizer,
+                                io::read_text(contents.tokenizer));
     });
   }
   write_optimizer(train, writer, draft ? draft->path() / checkpoint_files::optimizer : io::Path());
@@ -160,11 +154,8 @@ void load_checkpoint(TrainStep& train, const io::Path& checkpoint) {
   agree(train.comm(), "loading a checkpoint", [&] {
     if (!reads) return;
     verify_checkpoint(checkpoint);
-    model = SafetensorsReader::open(checkpoint / checkpoint_files::model);
-    optimizer = SafetensorsReader::open(checkpoint / checkpoint_files::optimizer);
-    const std::size_t num_params = train.params().params().size();
-    check_num_tensors(*model, num_params);
-    check_num_tensors(*optimizer, num_params * train.optimizer().state_names().size());
+    model = open_tensors(checkpoint, checkpoint_files::model, tensors_of(specs_of(train.params())));
+    optimizer = open_tensors(checkpoint, checkpoint_files::optimizer, optimizer_tensors(train));
   });
   Stream& s = train.device().stream();
   const auto states = train.optimizer().state_names();

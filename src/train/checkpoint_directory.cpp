@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "tensor/error.h"
 #include "tensor/hash.h"
@@ -15,10 +17,37 @@ namespace {
 constexpr std::size_t name_digits = 9;
 constexpr std::size_t manifest_format = 1;
 constexpr const char* manifest_name = "MANIFEST.json";
+constexpr const char* draft_suffix = ".tmp";
+constexpr const char* trash_suffix = ".trash";
 
-bool is_checkpoint_name(const std::string& name) {
-  return name.size() >= name_digits && name.size() <= 19 &&
-         name.find_first_not_of("0123456789") == std::string::npos;
+/// The step of a name that checkpoint_name() gives; none for any other.
+std::optional<std::uint64_t> step_of(const std::string& name) {
+  std::uint64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (error != std::errc() || checkpoint_name(step) != name) return std::nullopt;
+  return step;
+}
+
+/// What a checkpoint was called before it got this suffix, if it was one.
+bool is_leftover(const std::string& name) {
+  for (const std::string_view suffix : {draft_suffix, trash_suffix}) {
+    if (name.ends_with(suffix) && step_of(name.substr(0, name.size() - suffix.size()))) return true;
+  }
+  return false;
+}
+
+/// Renames first: a checkpoint that is half deleted must not look whole.
+void discard(const io::Path& checkpoint) {
+  const io::Path trash = checkpoint.string() + trash_suffix;
+  io::remove_all(trash);
+  io::rename(checkpoint, trash);
+  io::remove_all(trash);
+}
+
+/// The manifest's own hash: over its other members, in the order of their names, without blanks.
+std::string hash_of_manifest(nlohmann::json root) {
+  root.erase("xxh3_128");
+  return hash_of(root.dump());
 }
 
 void write_manifest(const io::Path& directory) {
@@ -28,7 +57,8 @@ void write_manifest(const io::Path& directory) {
                      {"bytes", io::File::open(directory / name).size()},
                      {"xxh3_128", hash_of_file(directory / name)}});
   }
-  const nlohmann::ordered_json root{{"format", manifest_format}, {"files", files}};
+  nlohmann::ordered_json root{{"format", manifest_format}, {"files", files}};
+  root["xxh3_128"] = hash_of_manifest(root);
   io::write_text_atomically(directory / manifest_name, root.dump(2) + "\n");
 }
 
@@ -54,26 +84,21 @@ std::string checkpoint_name(std::uint64_t step) {
 }
 
 CheckpointDraft::CheckpointDraft(const io::Path& ckpt, std::uint64_t step)
-    : ckpt_(ckpt), step_(step), path_(ckpt / (checkpoint_name(step) + ".tmp")) {
-  io::remove_all(path_);
-  io::create_directories(path_);
-}
+    : draft_(ckpt / checkpoint_name(step), draft_suffix) {}
 
 io::Path CheckpointDraft::commit() {
-  write_manifest(path_);
-  const io::Path final_path = ckpt_ / checkpoint_name(step_);
-  const io::Path trash = final_path.string() + ".trash";
-  if (io::exists(final_path)) io::rename(final_path, trash);
-  io::rename(path_, final_path);
-  io::remove_all(trash);
-  return final_path;
+  write_manifest(draft_.path());
+  if (io::exists(draft_.target())) discard(draft_.target());
+  draft_.commit();
+  return draft_.target();
 }
 
 std::vector<std::uint64_t> checkpoint_steps(const io::Path& ckpt) {
   std::vector<std::uint64_t> steps;
   if (!io::is_directory(ckpt)) return steps;
   for (const std::string& name : io::list(ckpt)) {
-    if (is_checkpoint_name(name)) steps.push_back(std::stoull(name));
+    const std::optional<std::uint64_t> step = step_of(name);
+    if (step && io::is_directory(ckpt / name)) steps.push_back(*step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -99,15 +124,15 @@ std::vector<CheckpointFile> read_manifest(const io::Path& checkpoint) {
   if (root.get("format").as_size() != manifest_format) {
     root.get("format").refuse(fmt::format("must be {}", manifest_format));
   }
+  if (root.get("xxh3_128").as_string() != hash_of_manifest(root.raw())) {
+    root.refuse("is damaged: its hash is not the one it ends with; resume from another checkpoint");
+  }
   const json::Value list = root.get("files");
   std::vector<CheckpointFile> files;
   for (std::size_t i = 0; i < list.length(); ++i) {
     const json::Value file = list.at(i);
-    const std::string& name = file.get("name").as_string();
-    if (name.empty() || name.find('/') != std::string::npos || name[0] == '.') {
-      file.get("name").refuse("must be the plain name of a file in the checkpoint");
-    }
-    files.push_back({name, file.get("bytes").as_size(), file.get("xxh3_128").as_string()});
+    files.push_back({file.get("name").as_file_name(), file.get("bytes").as_size(),
+                     file.get("xxh3_128").as_string()});
   }
   return files;
 }
@@ -116,15 +141,23 @@ void verify_checkpoint(const io::Path& checkpoint) {
   for (const CheckpointFile& file : read_manifest(checkpoint)) verify_file(checkpoint, file);
 }
 
+void verify_checkpoint_file(const io::Path& checkpoint, const std::string& name) {
+  const std::vector<CheckpointFile> files = read_manifest(checkpoint);
+  const auto file = std::find_if(files.begin(), files.end(),
+                                 [&](const CheckpointFile& f) { return f.name == name; });
+  require<CheckpointError>(file != files.end(), "ckpt.missing",
+                           "{} has no {}; resume from another checkpoint", checkpoint.string(),
+                           name);
+  verify_file(checkpoint, *file);
+}
+
 void prune_checkpoints(const io::Path& ckpt, std::uint64_t keep) {
+  for (const std::string& name : io::list(ckpt)) {
+    if (is_leftover(name)) io::remove_all(ckpt / name);
+  }
   const std::vector<std::uint64_t> steps = checkpoint_steps(ckpt);
   if (keep == 0) return;
-  for (std::size_t i = 0; i + keep < steps.size(); ++i) {
-    const io::Path victim = ckpt / checkpoint_name(steps[i]);
-    const io::Path trash = victim.string() + ".trash";
-    io::rename(victim, trash);
-    io::remove_all(trash);
-  }
+  for (std::size_t i = 0; i + keep < steps.size(); ++i) discard(ckpt / checkpoint_name(steps[i]));
 }
 
 }  // namespace motley

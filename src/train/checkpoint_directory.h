@@ -2,14 +2,15 @@
 // their files is checkpoint.h's business.
 //
 // A checkpoint is ckpt/000001200 with MANIFEST.json naming every other file with size and XXH3-128
-// hash. It is written as ckpt/000001200.tmp and renamed when complete, so a directory with a plain
-// number is whole.
+// hash, and its own hash over that. It is written as ckpt/000001200.tmp and renamed when complete,
+// so a directory with a plain number is whole.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "tensor/draft_directory.h"
 #include "tensor/io.h"
 
 namespace motley {
@@ -24,21 +25,19 @@ struct CheckpointFile {
 /// The directory of a step: "000001200".
 std::string checkpoint_name(std::uint64_t step);
 
-/// A checkpoint that is being written. Without commit() nothing but a ".tmp" directory is left.
+/// A checkpoint that is being written. Without commit() it leaves nothing.
 class CheckpointDraft {
  public:
   /// Makes an empty ckpt/STEP.tmp, replacing what a killed run left there.
   CheckpointDraft(const io::Path& ckpt, std::uint64_t step);
   /// Where to write the files.
-  const io::Path& path() const { return path_; }
+  const io::Path& path() const { return draft_.path(); }
   /// Writes the manifest over the files that are there, then renames; a checkpoint of the same step
   /// is replaced. Returns the final path.
   io::Path commit();
 
  private:
-  io::Path ckpt_;
-  std::uint64_t step_;
-  io::Path path_;
+  DraftDirectory draft_;
 };
 
 /// The steps of the complete checkpoints in `ckpt`, ascending; none when the directory is missing.
@@ -50,7 +49,10 @@ io::Path find_checkpoint(const io::Path& path);
 std::vector<CheckpointFile> read_manifest(const io::Path& checkpoint);
 /// Throws CheckpointError naming the file that is missing, has another size, or another hash.
 void verify_checkpoint(const io::Path& checkpoint);
-/// Deletes the oldest checkpoints until `keep` are left; 0 keeps all.
+/// The same for one file; also when the manifest does not name it.
+void verify_checkpoint_file(const io::Path& checkpoint, const std::string& name);
+/// Deletes the oldest checkpoints until `keep` are left (0 keeps all), and what killed runs left
+/// half written or half deleted.
 void prune_checkpoints(const io::Path& ckpt, std::uint64_t keep);
 
 }  // namespace motley

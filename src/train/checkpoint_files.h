@@ -24,10 +24,12 @@ inline constexpr const char* tokenizer = "tokenizer.json";
 std::vector<SafetensorsTensor> tensors_of(std::span<const ParamSpec> specs,
                                           const std::string& prefix = "");
 /// Reads a tensor that has a parameter's shape. Throws CheckpointError when it is missing or has
-/// another.
+/// another shape.
 void read_like(const SafetensorsReader& file, const std::string& name, const ParamSpec& spec,
                std::span<float> values);
-/// Throws CheckpointError unless the file has this many tensors.
-void check_num_tensors(const SafetensorsReader& file, std::size_t expected);
+/// Opens a file of a checkpoint. Throws CheckpointError when it is missing, or has not exactly
+/// these tensors with these shapes.
+SafetensorsReader open_tensors(const io::Path& checkpoint, const char* name,
+                               std::span<const SafetensorsTensor> expected);
 
 }  // namespace motley

@@ -4,6 +4,8 @@
 
 #include "tensor/error.h"
 #include "tensor/json.h"
+#include "train/checkpoint_directory.h"
+#include "train/checkpoint_files.h"
 
 namespace motley {
 namespace {
@@ -39,19 +41,19 @@ ModelConfig model_from_json(const json::Value& object) {
     m.head_dim = object.get("head_dim").as_size();
     m.mlp_width = object.get("mlp_width").as_size();
     m.tie = object.get("tie").as_bool();
-    m.norm_eps = static_cast<float>(object.get("norm_eps").as_double());
-    m.rope_theta = static_cast<float>(object.get("rope_theta").as_double());
-    m.init_std = static_cast<float>(object.get("init_std").as_double());
+    m.norm_eps = object.get("norm_eps").as_float();
+    m.rope_theta = object.get("rope_theta").as_float();
+    m.init_std = object.get("init_std").as_float();
     m.validate();
   } catch (const ConfigError& e) {
-    object.refuse(e.what());
+    object.refuse(fmt::format("describes a model that cannot be: {}", e.what()));
   }
   return m;
 }
 
 }  // namespace
 
-void CheckpointState::write(const io::Path& path) const {
+void CheckpointState::write(const io::Path& checkpoint) const {
   Json root{{"format", format_version},
             {"step", progress.step},
             {"tokens", progress.tokens},
@@ -62,14 +64,15 @@ void CheckpointState::write(const io::Path& path) const {
             {"device", device},
             {"model", model_to_json(model)}};
   if (progress.best_loss) root["best_loss"] = *progress.best_loss;
-  io::File file = io::File::create(path);
+  io::File file = io::File::create(checkpoint / checkpoint_files::state);
   file.write(root.dump(2) + "\n");
   file.sync();
   file.close();
 }
 
-CheckpointState CheckpointState::read(const io::Path& path) {
-  const json::Value root = json::read(path, json::Kind::checkpoint);
+CheckpointState CheckpointState::read(const io::Path& checkpoint) {
+  verify_checkpoint_file(checkpoint, checkpoint_files::state);
+  const json::Value root = json::read(checkpoint / checkpoint_files::state, json::Kind::checkpoint);
   const std::size_t format = root.get("format").as_size();
   if (format != format_version) {
     root.refuse(fmt::format("has format {}; this program reads {}", format, format_version));

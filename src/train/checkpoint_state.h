@@ -27,10 +27,11 @@ struct CheckpointState {
   std::string optimizer;  // "adamw"
   std::string device;     // what computed it; other devices may continue with other bits
 
-  /// Writes `path`, which must not exist.
-  void write(const io::Path& path) const;
+  /// Writes state.json, which must not exist, into a checkpoint's directory.
+  void write(const io::Path& checkpoint) const;
+  /// Reads a checkpoint's state after verifying the file's hash: a run makes room for what it says.
   /// Throws CheckpointError naming the file and the field.
-  static CheckpointState read(const io::Path& path);
+  static CheckpointState read(const io::Path& checkpoint);
 };
 
 }  // namespace motley

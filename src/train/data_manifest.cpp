@@ -1,6 +1,5 @@
 #include "train/data_manifest.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
@@ -11,20 +10,6 @@ namespace {
 
 constexpr std::string_view format_name = "motley-data";
 constexpr std::size_t hash_digits = 32;
-
-// A manifest may come from elsewhere: its names must not lead out of the directory.
-std::string read_name(const json::Value& value) {
-  const std::string& name = value.as_string();
-  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  });
-  if (name.empty() || !plain || name.front() == '.') {
-    value.refuse(
-        "is not the name of a file in the data directory (letters, digits, '.', '_', '-')");
-  }
-  return name;
-}
 
 std::string read_hash(const json::Value& value) {
   const std::string& hash = value.as_string();
@@ -47,7 +32,7 @@ ManifestSplit read_split(const json::Value& value) {
     const std::uint64_t tokens = shard.get("tokens").as_size();
     if (tokens > left) value.refuse("says fewer tokens than its shards have");
     left -= tokens;
-    split.shards.push_back({.file = read_name(shard.get("file")),
+    split.shards.push_back({.file = shard.get("file").as_file_name(),
                             .bytes = shard.get("bytes").as_size(),
                             .tokens = tokens,
                             .hash = read_hash(shard.get("xxh3_128"))});
@@ -94,7 +79,7 @@ DataManifest DataManifest::read(const io::Path& directory) {
       path.string(), version, format_version);
   DataManifest manifest;
   manifest.vocab_size = root.get("vocab_size").as_size(1, std::size_t{1} << 31);
-  manifest.tokenizer_file = read_name(root.get("tokenizer").get("file"));
+  manifest.tokenizer_file = root.get("tokenizer").get("file").as_file_name();
   manifest.tokenizer_hash = root.get("tokenizer").get("hash").as_string();
   manifest.train = read_split(root.get("splits").get(name_of(Split::train)));
   manifest.validation = read_split(root.get("splits").get(name_of(Split::validation)));

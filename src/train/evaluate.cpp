@@ -49,16 +49,19 @@ std::optional<double> bytes_per_token(const Dataset& dataset) {
 
 Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const Dataset& dataset,
                     const EvaluationSettings& settings) {
-  std::uint64_t num_samples = dataset.num_samples(settings.shape.T);
-  if (settings.max_tokens > 0) {
-    num_samples =
-        std::min<std::uint64_t>(num_samples, ceil_div(settings.max_tokens, settings.shape.T));
-  }
+  const auto [B, T] = settings.shape;
+  require<ConfigError>(B > 0 && T > 0 && T <= decoder.config().context, "eval.shape",
+                       "cannot evaluate {} sequences of {} tokens at a time; both must be at least "
+                       "1, and a sequence at most the model's context of {}",
+                       B, T, decoder.config().context);
+  std::uint64_t num_samples = dataset.num_samples(T);
+  if (settings.max_tokens > 0)
+    num_samples = std::min(num_samples, std::max<std::uint64_t>(settings.max_tokens / T, 1));
   require<DataError>(
       num_samples > 0, "data.too-short",
       "the validation split has {} tokens, fewer than one sequence of {}: use a larger --val or "
       "a smaller train.sequence",
-      dataset.num_tokens(), settings.shape.T);
+      dataset.num_tokens(), T);
   const Range mine = split_evenly(
       num_samples, static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())];
   const Sums sums = agree(comm, "evaluating", [&] {

@@ -13,7 +13,7 @@ namespace motley {
 
 struct EvaluationSettings {
   MicroBatchShape shape;
-  std::uint64_t max_tokens = 0;  // 0: the whole split
+  std::uint64_t max_tokens = 0;  // whole sequences, one at least; 0: the whole split
 };
 
 /// Means over tokens; the same on every rank.
@@ -25,7 +25,8 @@ struct Evaluation {
 };
 
 /// Collective. Samples are split evenly over ranks; losses are weighted by tokens. Throws
-/// NumericError when the loss is not finite.
+/// NumericError when the loss is not finite, DataError when the data hold no sample, ConfigError
+/// for a shape that the model cannot take.
 Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const Dataset& dataset,
                     const EvaluationSettings& settings);
 

@@ -82,6 +82,11 @@ void generate(Device& device, Decoder& decoder, std::span<const std::uint32_t> p
   check_sampling(settings);
   require<ConfigError>(!prompt.empty(), "sample.prompt",
                        "the prompt is empty; give at least one token");
+  const std::uint32_t highest = *std::max_element(prompt.begin(), prompt.end());
+  require<ConfigError>(highest < decoder.config().vocab, "sample.prompt",
+                       "the prompt has token {}, the model knows {} tokens; encode it with the "
+                       "model's own tokenizer",
+                       highest, decoder.config().vocab);
   const Random random(settings.seed, Purpose::sample);
   const std::size_t context = decoder.config().context;
   std::vector<std::uint32_t> tokens(prompt.begin(), prompt.end());

@@ -72,7 +72,7 @@ StartingPoint find_start(Communicator& comm, const Settings& settings, const Run
     if (comm.rank() != 0) return;
     if (settings.train.resume) {
       start.resume_from = find_checkpoint(run.root());
-      const CheckpointState state = CheckpointState::read(start.resume_from / "state.json");
+      const CheckpointState state = CheckpointState::read(start.resume_from);
       require<CheckpointError>(
           state.optimizer == settings.optim.name, "ckpt.optimizer",
           "{} was trained with {}, optim.name is {}; they must be equal to resume",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "tests/model/tiny_models.h"
@@ -50,7 +51,9 @@ TEST(ModelConfig, RefusesImpossibleShapes) {
   refused([](ModelConfig& c) { c.kv_heads = 3; });
   refused([](ModelConfig& c) { c.head_dim = 7; });
   refused([](ModelConfig& c) { c.vocab = std::size_t{1} << 40; });
+  refused([](ModelConfig& c) { c.heads = c.kv_heads = c.head_dim = std::size_t{1} << 20; });
   refused([](ModelConfig& c) { c.norm_eps = 0; });
+  refused([](ModelConfig& c) { c.rope_theta = std::numeric_limits<float>::infinity(); });
   test::tiny_llama().validate();
   test::tiny_gpt2().validate();
 }

@@ -133,6 +133,25 @@ TEST(Json, NamesThePlaceOfAWrongValue) {
   EXPECT_THROW(list.at(3).as_double(), DataError);
 }
 
+TEST(Json, FileNamesCannotLeaveTheirDirectory) {
+  const json::Value good = parse(R"({"a": "model-00001-of-00002.safetensors"})").get("a");
+  EXPECT_EQ(good.as_file_name(), "model-00001-of-00002.safetensors");
+  for (const char* name : {"", ".", "..", ".hidden", "../up", "/etc/passwd", "a/b", "a\\\\b", "a b",
+                           "a\\u0000b", "\xc3\xa4"}) {
+    const std::string text = fmt::format("{{\"a\": \"{}\"}}", name);
+    EXPECT_THROW(parse(text).get("a").as_file_name(), DataError) << text;
+  }
+}
+
+TEST(Json, FloatsAreWithinTheirRange) {
+  const json::Value list = parse("[0.1, 1e300, -1e39, 3, 1e-60]");
+  EXPECT_EQ(list.at(0).as_float(), 0.1f);
+  EXPECT_THROW(list.at(1).as_float(), DataError);
+  EXPECT_THROW(list.at(2).as_float(), DataError);
+  EXPECT_EQ(list.at(3).as_float(), 3.0f);
+  EXPECT_EQ(list.at(4).as_float(), 0.0f);
+}
+
 TEST(Json, KeepsMessagesShort) {
   const std::string huge = "{\"a\": \"" + std::string(100000, 'x') + "\"}";
   EXPECT_LT(refusal([&] { parse(huge).get("a").as_bool(); }).size(), 400u);
