@@ -17,7 +17,8 @@ namespace {
 struct Logger {
   std::mutex mutex;
   std::string prefix;
-  std::shared_ptr<spdlog::sinks::stderr_sink_mt> console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  std::shared_ptr<spdlog::sinks::stderr_sink_mt> console =
+      std::make_shared<spdlog::sinks::stderr_sink_mt>();
   std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>("motley", console);
 
   Logger() {
@@ -67,7 +68,7 @@ std::string escape(std::string_view text) {
 void set_rank(int rank, int num_ranks) {
   Logger& self = instance();
   const std::lock_guard lock(self.mutex);
-  self.prefix = num_ranks > 1 ? fmt::format("[rank {}/{}] ", rank, num_ranks) : "";
+  self.prefix = rank > 0 ? fmt::format("[rank {}/{}] ", rank, num_ranks) : "";
   self.console->set_level(rank == 0 ? spdlog::level::info : spdlog::level::warn);
 }
 
@@ -83,7 +84,9 @@ void open_file(const std::filesystem::path& path) {
   }
 }
 
-void set_console_level(Level level) { instance().console->set_level(to_spdlog(level)); }
+void set_console_level(Level level) {
+  instance().console->set_level(to_spdlog(level));
+}
 
 void write(Level level, std::string_view text) {
   Logger& self = instance();
@@ -91,6 +94,8 @@ void write(Level level, std::string_view text) {
   self.logger->log(to_spdlog(level), "{}{}", self.prefix, escape(text));
 }
 
-void flush() { instance().logger->flush(); }
+void flush() {
+  instance().logger->flush();
+}
 
 }  // namespace motley::log

@@ -1,5 +1,6 @@
 // The one logger of a process: lines carry the rank; warnings and errors reach the console, every
-// line reaches the rank's log file once one is open. log.cpp alone includes spdlog, which is slow to compile.
+// line reaches the rank's log file once one is open. log.cpp alone includes spdlog, which is slow
+// to compile.
 #pragma once
 
 #include <fmt/core.h>
@@ -12,7 +13,7 @@ namespace motley::log {
 
 enum class Level { debug, info, warn, error };
 
-/// Sets the prefix of all later lines, "[rank 2/4]". A single process has no prefix.
+/// Sets the prefix of all later lines, "[rank 2/4]". Rank 0, which speaks for the job, has none.
 void set_rank(int rank, int num_ranks);
 /// Sends all later lines to `path` as well (appended). Throws IoError when it cannot be opened.
 void open_file(const std::filesystem::path& path);

@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(PyTorch, Golden,
                                          Case{"gpt2_gpu", test::tiny_gpt2(), KernelFamily::gpu},
                                          Case{"llama_cpu", test::tiny_llama(), KernelFamily::cpu},
                                          Case{"llama_gpu", test::tiny_llama(), KernelFamily::gpu}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace motley
