@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "tensor/error.h"
 
@@ -23,6 +24,11 @@ Verdict verdict_on(const std::exception& error) {
     return {"error[memory.host]  the host is out of memory; free some or use a smaller micro-batch",
             ExitCode::environment};
   }
+  // Writing to standard output is the one thing outside tensor/io.h that meets the system: fmt
+  // throws this.
+  if (dynamic_cast<const std::system_error*>(&error) != nullptr) {
+    return {fmt::format("error[io.failed]  {}", error.what()), ExitCode::environment};
+  }
   return {fmt::format("error[internal]  {}\n  this is a fault of motley: please report it",
                       error.what()),
           ExitCode::internal};
@@ -32,7 +38,9 @@ Verdict verdict_on(const std::exception& error) {
 
 void report_error(const std::exception& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "{}\n", verdict_on(error).text);
+  // fputs and not fmt::print, which throws where stderr cannot be written: there is nobody left to
+  // tell.
+  std::fputs((verdict_on(error).text + "\n").c_str(), stderr);
 }
 
 int exit_code_for(const std::exception& error) {

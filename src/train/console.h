@@ -19,25 +19,25 @@ namespace motley {
 
 /// One rank's row of the start-up table. Sizes in bytes.
 struct RankRow {
-  std::string host;
-  std::string device;
-  std::string kind;  // "cpu"
+  std::string host = {};
+  std::string device = {};
+  std::string kind = {};  // "cpu"
   std::uint64_t memory_used = 0;
   std::uint64_t memory_total = 0;
   std::uint64_t leaves = 0;  // of a step
 };
 
 struct StartupTable {
-  std::string version;
-  std::string run;
-  std::string optimizer;  // "adamw, lr 6e-4 cosine"
-  std::string limits;     // "3 minutes"
+  std::string version = {};
+  std::string run = {};
+  std::string optimizer = {};  // "adamw, lr 6e-4 cosine"
+  std::string limits = {};     // "3 minutes"
   std::uint64_t seed = 0;
   ModelConfig model;
   std::uint64_t sequence = 0;        // T
   std::uint64_t leaf_sequences = 0;  // B
   std::vector<RankRow> ranks;
-  std::string data_path;
+  std::string data_path = {};
   std::uint64_t train_tokens = 0;
   std::uint64_t train_shards = 0;
   std::uint64_t validation_tokens = 0;

@@ -34,7 +34,7 @@ struct ModelSettings {
 };
 
 struct DataSettings {
-  std::string path;
+  std::string path = {};
   bool verify = false;
 };
 
@@ -50,15 +50,15 @@ struct TrainSettings {
   std::uint64_t eval_every = 0;    // steps; 0: only at the end
   std::uint64_t eval_tokens = 0;   // 0: the whole validation split
   std::uint64_t sample_every = 0;  // steps; 0: never
-  std::string sample_prompt;
+  std::string sample_prompt = {};
   std::uint64_t sample_tokens = 64;
   std::uint64_t save_every = 0;  // steps; 0: only at the end
   std::uint64_t keep = 3;
   std::uint64_t patience = 0;  // evaluations; 0: never stop early
   bool resume = false;
   bool overwrite = false;
-  std::string allow_change;  // keys, separated by commas
-  std::string init_from;
+  std::string allow_change = {};  // keys, separated by commas
+  std::string init_from = {};
   double log_every = 5;  // seconds
 };
 
@@ -81,7 +81,7 @@ struct DeviceChoiceSettings {
   std::string use = "auto";
   std::string kernels = "auto";
   bool share = false;
-  std::string cache;  // empty: the default directory
+  std::string cache = {};  // empty: the default directory
 };
 
 struct Settings {
