@@ -5,8 +5,8 @@ namespace motley::detail {
 void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dtype) {
   const bool given = tensor != nullptr && !tensor->empty();
   require<ShapeError>(!given || tensor->dtype() == dtype, "kernel.dtype",
-                      "kernel {}: argument '{}' is {}, the kernel takes {}; convert it first", info_.name,
-                      name, name_of(given ? tensor->dtype() : dtype), name_of(dtype));
+                      "kernel {}: argument '{}' is {}, the kernel takes {}; convert it first",
+                      info_.name, name, name_of(given ? tensor->dtype() : dtype), name_of(dtype));
   cl_mem memory = given ? tensor->mem() : nullptr;
   const cl_ulong offset = given ? tensor->offset() : 0;
   set(name, sizeof memory, &memory);
@@ -15,8 +15,9 @@ void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dt
 
 void ArgumentSetter::set(const char* name, std::size_t bytes, const void* value) {
   const cl_int code = clSetKernelArg(kernel_, index_++, bytes, value);
-  require<DeviceError>(code == CL_SUCCESS, "device.argument", "kernel {}: argument '{}' was refused: {}",
-                       info_.name, name, cl_error_name(code));
+  require<DeviceError>(code == CL_SUCCESS, "device.argument",
+                       "kernel {}: argument '{}' was refused: {}", info_.name, name,
+                       cl_error_name(code));
 }
 
 }  // namespace motley::detail

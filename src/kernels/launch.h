@@ -38,7 +38,8 @@ struct U8 {
 template <class T>
 struct In {
   using Element = T;
-  In(const Tensor& t) : tensor(&t) {}  // NOLINT(google-explicit-constructor): it stands for the tensor
+  In(const Tensor& t)
+      : tensor(&t) {}  // NOLINT(google-explicit-constructor): it stands for the tensor
   const Tensor* tensor;
 };
 /// A buffer the kernel writes. A const tensor does not compile.

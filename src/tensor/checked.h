@@ -13,7 +13,8 @@ namespace motley {
 inline std::size_t checked_mul(std::size_t a, std::size_t b) {
   std::size_t product = 0;
   if (__builtin_mul_overflow(a, b, &product)) {
-    fail<ShapeError>("size.overflow", "{} * {} does not fit 64 bits; the sizes given are wrong", a, b);
+    fail<ShapeError>("size.overflow", "{} * {} does not fit 64 bits; the sizes given are wrong", a,
+                     b);
   }
   return product;
 }
@@ -22,7 +23,8 @@ inline std::size_t checked_mul(std::size_t a, std::size_t b) {
 inline std::size_t checked_add(std::size_t a, std::size_t b) {
   std::size_t sum = 0;
   if (__builtin_add_overflow(a, b, &sum)) {
-    fail<ShapeError>("size.overflow", "{} + {} does not fit 64 bits; the sizes given are wrong", a, b);
+    fail<ShapeError>("size.overflow", "{} + {} does not fit 64 bits; the sizes given are wrong", a,
+                     b);
   }
   return sum;
 }
@@ -40,9 +42,13 @@ To narrow(From value) {
 }
 
 /// ceil(a / b) for b > 0.
-constexpr std::size_t ceil_div(std::size_t a, std::size_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+constexpr std::size_t ceil_div(std::size_t a, std::size_t b) {
+  return a / b + (a % b != 0 ? 1 : 0);
+}
 
 /// The smallest multiple of b that is at least a.
-inline std::size_t round_up(std::size_t a, std::size_t b) { return checked_mul(ceil_div(a, b), b); }
+inline std::size_t round_up(std::size_t a, std::size_t b) {
+  return checked_mul(ceil_div(a, b), b);
+}
 
 }  // namespace motley

@@ -12,11 +12,12 @@
 
 namespace motley {
 
-/// Which kernels a device runs: `cpu` has no local memory and no barriers, one work-item a group and
-/// explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
+/// Which kernels a device runs: `cpu` has no local memory and no barriers, one work-item a group
+/// and explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
 enum class KernelFamily { cpu, gpu };
 
-/// Fresh tensors hold whatever was there before, or NaN so that a read before the first write shows.
+/// Fresh tensors hold whatever was there before, or NaN so that a read before the first write
+/// shows.
 enum class FreshMemory { unspecified, poison };
 
 struct DeviceSettings {

@@ -51,7 +51,8 @@ bool has_extension(const std::string& extensions, const std::string& name) {
 std::string identify(const cl::Device& device, const std::string& extensions,
                      const std::string& fallback) {
   std::array<cl_uint, 4> pci{};
-  if (has_extension(extensions, "cl_khr_pci_bus_info") && try_query(device, pci_bus_info_khr, pci)) {
+  if (has_extension(extensions, "cl_khr_pci_bus_info") &&
+      try_query(device, pci_bus_info_khr, pci)) {
     return fmt::format("pci:{:04x}:{:02x}:{:02x}.{:x}", pci[0], pci[1], pci[2], pci[3]);
   }
   cl_uint bus = 0;
@@ -86,15 +87,17 @@ DeviceInfo describe(const cl::Device& device, const std::string& platform, std::
   info.compute_units = query<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
   info.max_work_group = query<std::size_t>(device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
   const std::string extensions = query<std::string>(device, CL_DEVICE_EXTENSIONS);
-  constexpr std::array<std::array<const char*, 2>, 5> known{{{"cl_khr_fp16", "fp16"},
-                                                             {"cl_khr_fp64", "fp64"},
-                                                             {"cl_khr_subgroups", "subgroups"},
-                                                             {"cl_khr_int64_base_atomics", "int64-atomics"},
-                                                             {"cl_khr_integer_dot_product", "int8-dot"}}};
+  constexpr std::array<std::array<const char*, 2>, 5> known{
+      {{"cl_khr_fp16", "fp16"},
+       {"cl_khr_fp64", "fp64"},
+       {"cl_khr_subgroups", "subgroups"},
+       {"cl_khr_int64_base_atomics", "int64-atomics"},
+       {"cl_khr_integer_dot_product", "int8-dot"}}};
   for (const auto& [extension, feature] : known) {
     if (has_extension(extensions, extension)) info.features.emplace_back(feature);
   }
-  info.identity = identify(device, extensions, fmt::format("{}:{}:{}", platform, info.name, ordinal));
+  info.identity =
+      identify(device, extensions, fmt::format("{}:{}:{}", platform, info.name, ordinal));
   return info;
 }
 
@@ -137,7 +140,8 @@ std::string explain_no_devices() {
   return fmt::format(
       "no OpenCL device was found; ICD files in {}: {}\n"
       "  fix: apt install pocl-opencl-icd (CPU), intel-opencl-icd, mesa-opencl-icd or the vendor's "
-      "driver; if one is installed, its cache directory may not be writable (PoCL: set POCL_CACHE_DIR)",
+      "driver; if one is installed, its cache directory may not be writable (PoCL: set "
+      "POCL_CACHE_DIR)",
       folder, files.empty() ? "(none)" : files);
 }
 

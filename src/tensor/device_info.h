@@ -17,7 +17,7 @@ struct DeviceInfo {
   std::string name;
   std::string vendor;
   std::string platform;
-  std::string version;   // "OpenCL 3.0 ..."
+  std::string version;  // "OpenCL 3.0 ..."
   std::string driver;
   std::string identity;  // equal for the same physical device shown by two platforms
   DeviceKind kind = DeviceKind::other;

@@ -45,7 +45,8 @@ constexpr std::string_view name_of(Dtype dtype) {
   return "?";
 }
 
-/// The dtype that holds a C++ element type: dtype_of<float> is f32. 16-bit reals travel as uint16_t.
+/// The dtype that holds a C++ element type: dtype_of<float> is f32. 16-bit reals travel as
+/// uint16_t.
 template <class T>
 inline constexpr Dtype dtype_of = Dtype::u8;
 template <>

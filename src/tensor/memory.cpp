@@ -9,7 +9,8 @@
 namespace motley {
 namespace {
 
-// Every block is a multiple of this, so that near sizes share blocks and vector loads stay in bounds.
+// Every block is a multiple of this, so that near sizes share blocks and vector loads stay in
+// bounds.
 constexpr std::size_t granule = 4096;
 // A free block may serve a request if at most a quarter of it would be wasted.
 constexpr std::size_t waste_divisor = 4;
@@ -29,7 +30,8 @@ class PoolState {
                          wanted, max_allocation_);
     const std::lock_guard lock(mutex_);
     const auto block = free_.lower_bound(wanted);
-    const bool reuse = block != free_.end() && block->first - wanted <= block->first / waste_divisor;
+    const bool reuse =
+        block != free_.end() && block->first - wanted <= block->first / waste_divisor;
     const std::size_t size = reuse ? block->first : wanted;
     cl::Buffer buffer;
     if (reuse) {
@@ -72,10 +74,11 @@ class PoolState {
       drop_free_blocks();
       buffer = cl::Buffer(context_, CL_MEM_READ_WRITE, bytes, nullptr, &code);
     }
-    require<DeviceError>(code == CL_SUCCESS, "memory.out",
-                         "the device has no room for {} more bytes ({}); {} bytes are in use: use a "
-                         "smaller micro-batch, --model.recompute block, or a smaller model",
-                         bytes, cl_error_name(code), statistics_.in_use);
+    require<DeviceError>(
+        code == CL_SUCCESS, "memory.out",
+        "the device has no room for {} more bytes ({}); {} bytes are in use: use a "
+        "smaller micro-batch, --model.recompute block, or a smaller model",
+        bytes, cl_error_name(code), statistics_.in_use);
     statistics_.allocated += bytes;
     ++statistics_.num_allocations;
     return buffer;
@@ -93,7 +96,9 @@ class PoolState {
   MemoryStatistics statistics_;
 };
 
-Lease::~Lease() { pool_->give(std::move(buffer_), bytes_); }
+Lease::~Lease() {
+  pool_->give(std::move(buffer_), bytes_);
+}
 
 MemoryPool::MemoryPool(cl::Context context, std::size_t max_allocation)
     : state_(std::make_shared<PoolState>(std::move(context), max_allocation)) {}
@@ -103,8 +108,14 @@ std::shared_ptr<const Lease> MemoryPool::lease(std::size_t bytes) {
   return std::make_shared<const Lease>(state_, std::move(buffer), size);
 }
 
-MemoryStatistics MemoryPool::statistics() const { return state_->statistics(); }
-void MemoryPool::reset_peak() { state_->reset_peak(); }
-void MemoryPool::trim() { state_->trim(); }
+MemoryStatistics MemoryPool::statistics() const {
+  return state_->statistics();
+}
+void MemoryPool::reset_peak() {
+  state_->reset_peak();
+}
+void MemoryPool::trim() {
+  state_->trim();
+}
 
 }  // namespace motley

@@ -49,7 +49,8 @@ class MemoryPool {
   /// `max_allocation` is the device's limit for one buffer, in bytes.
   MemoryPool(cl::Context context, std::size_t max_allocation);
 
-  /// A block of at least `bytes`. Throws DeviceError when the device's limit is passed or memory is out.
+  /// A block of at least `bytes`. Throws DeviceError when the device's limit is passed or memory is
+  /// out.
   std::shared_ptr<const Lease> lease(std::size_t bytes);
   MemoryStatistics statistics() const;
   /// Forgets the highest amount in use so far.

@@ -1,11 +1,11 @@
 // The OpenCL C++ bindings, set up for OpenCL 1.2, and the one way we check a call.
-// Only handles (cl::Buffer, cl::Kernel, ...) are used: the bindings' implicit default device is not.
+// Only handles (cl::Buffer, cl::Kernel, ...) are used: the bindings' implicit default device is
+// not.
 #pragma once
 
 #define CL_HPP_TARGET_OPENCL_VERSION 120
 #define CL_HPP_MINIMUM_OPENCL_VERSION 120
 #include <CL/opencl.hpp>
-
 #include <string_view>
 
 namespace motley {

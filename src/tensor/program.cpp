@@ -15,7 +15,8 @@
 namespace motley {
 namespace {
 
-// Denormals cost a CPU a hundred-fold and no model needs them. No relaxed maths: it changes results.
+// Denormals cost a CPU a hundred-fold and no model needs them. No relaxed maths: it changes
+// results.
 constexpr const char* base_options = "-cl-std=CL1.2 -cl-kernel-arg-info -cl-denorms-are-zero";
 
 std::uint64_t hash_of(std::span<const std::byte> bytes) {
@@ -60,7 +61,8 @@ ProgramCache::ProgramCache(cl::Context context, cl::Device device, std::filesyst
   cl_platform_id platform = nullptr;
   check_cl(device_.getInfo(CL_DEVICE_PLATFORM, &platform), "clGetDeviceInfo");
   std::string platform_version;
-  check_cl(cl::Platform(platform).getInfo(CL_PLATFORM_VERSION, &platform_version), "clGetPlatformInfo");
+  check_cl(cl::Platform(platform).getInfo(CL_PLATFORM_VERSION, &platform_version),
+           "clGetPlatformInfo");
   for (const int what : {CL_DEVICE_NAME, CL_DEVICE_VERSION, CL_DRIVER_VERSION}) {
     device_key_ += text_info(device_, static_cast<cl_device_info>(what)) + '\n';
   }
@@ -90,7 +92,8 @@ cl::Program ProgramCache::build(const KernelInfo& info, const std::string& optio
     try {
       return load_binary(path, options);
     } catch (const Error& e) {
-      log::debug("the cached kernel {} is not usable and is built anew: {}", path.string(), e.what());
+      log::debug("the cached kernel {} is not usable and is built anew: {}", path.string(),
+                 e.what());
     }
   }
   cl::Program program = compile(info, options);
@@ -108,26 +111,28 @@ cl::Program ProgramCache::compile(const KernelInfo& info, const std::string& opt
   cl::Program program(context_, std::string(info.source), false, &code);
   check_cl(code, "clCreateProgramWithSource");
   code = program.build(device_, options.c_str());
-  require<DeviceError>(code == CL_SUCCESS, "device.build", "{} does not build with '{}': {}\n{}", info.file,
-                       options, cl_error_name(code), build_log(program, device_));
+  require<DeviceError>(code == CL_SUCCESS, "device.build", "{} does not build with '{}': {}\n{}",
+                       info.file, options, cl_error_name(code), build_log(program, device_));
   return program;
 }
 
-std::filesystem::path ProgramCache::file_for(const KernelInfo& info, const std::string& options) const {
+std::filesystem::path ProgramCache::file_for(const KernelInfo& info,
+                                             const std::string& options) const {
   const std::string key = device_key_ + '\n' + options + '\n' + info.source;
   const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
   return directory_ / fmt::format("{}-{:016x}{:016x}.bin", info.file, hash.high64, hash.low64);
 }
 
 // A file is the hash of the binary, 8 bytes, and the binary.
-cl::Program ProgramCache::load_binary(const std::filesystem::path& path, const std::string& options) {
+cl::Program ProgramCache::load_binary(const std::filesystem::path& path,
+                                      const std::string& options) {
   const std::string text = io::read_text(path);
   std::uint64_t hash = 0;
   require<IoError>(text.size() > sizeof hash, "cache.truncated", "{} is too short", path.string());
   std::memcpy(&hash, text.data(), sizeof hash);
   const std::vector<unsigned char> binary(text.begin() + sizeof hash, text.end());
-  require<IoError>(hash == hash_of(std::as_bytes(std::span(binary))), "cache.corrupt", "{} is damaged",
-                   path.string());
+  require<IoError>(hash == hash_of(std::as_bytes(std::span(binary))), "cache.corrupt",
+                   "{} is damaged", path.string());
   cl_int code = CL_SUCCESS;
   std::vector<cl_int> status;
   cl::Program program(context_, {device_}, {binary}, &status, &code);

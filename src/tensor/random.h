@@ -32,7 +32,8 @@ inline PhiloxBlock philox(PhiloxBlock counter, std::uint32_t key0, std::uint32_t
   return counter;
 }
 
-/// A family of numbers named by (seed, purpose, stream); `block(i)` is its i-th group of four words.
+/// A family of numbers named by (seed, purpose, stream); `block(i)` is its i-th group of four
+/// words.
 class Random {
  public:
   Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream = 0)

@@ -14,15 +14,16 @@ void check_signature(const cl::Kernel& kernel, const KernelInfo& info) {
   cl_uint count = 0;
   check_cl(kernel.getInfo(CL_KERNEL_NUM_ARGS, &count), "clGetKernelInfo");
   require<DeviceError>(count == info.num_args, "device.signature",
-                       "kernel {} of {} was compiled with {} arguments, its signature has {}", info.name,
-                       info.file, count, info.num_args);
+                       "kernel {} of {} was compiled with {} arguments, its signature has {}",
+                       info.name, info.file, count, info.num_args);
   for (cl_uint i = 0; i < count; ++i) {
     std::string type;
     if (kernel.getArgInfo(i, CL_KERNEL_ARG_TYPE_NAME, &type) != CL_SUCCESS) return;
     while (!type.empty() && type.back() == '\0') type.pop_back();
-    require<DeviceError>(type == info.args[i].type, "device.signature",
-                         "kernel {} of {}: argument '{}' was compiled as '{}', its signature says '{}'",
-                         info.name, info.file, info.args[i].name, type, info.args[i].type);
+    require<DeviceError>(
+        type == info.args[i].type, "device.signature",
+        "kernel {} of {}: argument '{}' was compiled as '{}', its signature says '{}'", info.name,
+        info.file, info.args[i].name, type, info.args[i].type);
   }
 }
 
@@ -30,19 +31,21 @@ void check_signature(const cl::Kernel& kernel, const KernelInfo& info) {
 
 Stream::Stream(Device& device) : device_(&device) {
   cl_int code = CL_SUCCESS;
-  queue_ = cl::CommandQueue(device.context(), device.info().handle, cl_command_queue_properties{0}, &code);
+  queue_ = cl::CommandQueue(device.context(), device.info().handle, cl_command_queue_properties{0},
+                            &code);
   check_cl(code, "clCreateCommandQueue");
 }
 
 Stream::~Stream() {
   const cl_int code = queue_.finish();
-  if (code != CL_SUCCESS) log::error("work was lost on {}: {}", device_->info().name, cl_error_name(code));
+  if (code != CL_SUCCESS)
+    log::error("work was lost on {}: {}", device_->info().name, cl_error_name(code));
 }
 
 void Stream::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
   require<ShapeError>(tensor.dtype() == dtype && tensor.size() == size, "tensor.host-copy",
-                      "a {} tensor {} does not fit {} host values of type {}", name_of(tensor.dtype()),
-                      to_string(tensor.shape()), size, name_of(dtype));
+                      "a {} tensor {} does not fit {} host values of type {}",
+                      name_of(tensor.dtype()), to_string(tensor.shape()), size, name_of(dtype));
 }
 
 void Stream::write_bytes(Tensor& to, const void* values) {
@@ -61,8 +64,9 @@ void Stream::read_bytes(void* values, const Tensor& from) {
 
 void Stream::copy(Tensor& to, const Tensor& from) {
   require<ShapeError>(to.size() == from.size() && to.dtype() == from.dtype(), "tensor.copy",
-                      "copy from {} {} to {} {}: sizes and types must be equal", name_of(from.dtype()),
-                      to_string(from.shape()), name_of(to.dtype()), to_string(to.shape()));
+                      "copy from {} {} to {} {}: sizes and types must be equal",
+                      name_of(from.dtype()), to_string(from.shape()), name_of(to.dtype()),
+                      to_string(to.shape()));
   if (to.size() == 0) return;
   const std::size_t element = size_of(to.dtype());
   check_cl(queue_.enqueueCopyBuffer(from.buffer(), to.buffer(), from.offset() * element,
@@ -85,8 +89,8 @@ void* Stream::map_bytes(const Tensor& tensor, Access access) {
   if (access == Access::write) flags = CL_MAP_WRITE;
   cl_int code = CL_SUCCESS;
   void* data = queue_.enqueueMapBuffer(tensor.buffer(), CL_TRUE, flags,
-                                       tensor.offset() * size_of(tensor.dtype()), tensor.bytes(), nullptr,
-                                       nullptr, &code);
+                                       tensor.offset() * size_of(tensor.dtype()), tensor.bytes(),
+                                       nullptr, nullptr, &code);
   check_cl(code, "clEnqueueMapBuffer");
   return data;
 }
@@ -121,8 +125,12 @@ void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid)
                        grid.local[1], grid.local[2], cl_error_name(code));
 }
 
-void Stream::flush() { check_cl(queue_.flush(), "clFlush"); }
+void Stream::flush() {
+  check_cl(queue_.flush(), "clFlush");
+}
 
-void Stream::finish() { check_cl(queue_.finish(), "clFinish"); }
+void Stream::finish() {
+  check_cl(queue_.finish(), "clFinish");
+}
 
 }  // namespace motley

@@ -27,14 +27,17 @@ enum class Access { read, write, read_write };
 
 class Stream;
 
-/// Device memory seen from the host until the end of the scope. Free of copies where memory is unified.
+/// Device memory seen from the host until the end of the scope. Free of copies where memory is
+/// unified.
 template <class T>
 class HostView {
  public:
   HostView(Stream& stream, const Tensor& tensor, void* data)
       : stream_(&stream), tensor_(tensor), data_(static_cast<T*>(data)) {}
   HostView(HostView&& other) noexcept
-      : stream_(other.stream_), tensor_(other.tensor_), data_(std::exchange(other.data_, nullptr)) {}
+      : stream_(other.stream_),
+        tensor_(other.tensor_),
+        data_(std::exchange(other.data_, nullptr)) {}
   HostView& operator=(HostView&&) = delete;
   ~HostView();
   std::span<T> span() const { return {data_, tensor_.size()}; }
@@ -79,7 +82,8 @@ class Stream {
     return HostView<T>(*this, tensor, map_bytes(tensor, access));
   }
 
-  /// The kernel object of `info` under `defines`, built on first use and checked against `info.args`.
+  /// The kernel object of `info` under `defines`, built on first use and checked against
+  /// `info.args`.
   cl_kernel kernel(const KernelInfo& info, const Defines& defines);
   /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing.
   void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid);

@@ -4,7 +4,8 @@
 
 namespace motley {
 
-Tensor::Tensor(std::shared_ptr<const Lease> lease, std::size_t offset, const Shape& shape, Dtype dtype)
+Tensor::Tensor(std::shared_ptr<const Lease> lease, std::size_t offset, const Shape& shape,
+               Dtype dtype)
     : lease_(std::move(lease)), offset_(offset), shape_(shape), dtype_(dtype) {
   const std::size_t end = checked_mul(checked_add(offset, shape.size()), size_of(dtype));
   require<ShapeError>(lease_ && end <= lease_->bytes(), "tensor.out-of-bounds",
