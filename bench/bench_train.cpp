@@ -1,0 +1,121 @@
+// Trains the reference workload for a fixed number of steps and prints its speed as JSON: GPT-2
+// style, 6 layers, width 384, 6 heads, T = 256, vocabulary 8192, batch 8, fp32, AdamW with
+// clipping, random tokens.
+//
+//   bench_train [--steps 20] [--device auto] [--kernels auto]
+//
+// bench/torch_train.py runs the same under PyTorch.
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cxxopts.hpp>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "dist/self_comm.h"
+#include "kernels/token_index.h"
+#include "launch/open_device.h"
+#include "tensor/random.h"
+#include "train/train_step.h"
+
+namespace motley {
+namespace {
+
+constexpr std::size_t warm_up_steps = 3;
+constexpr std::size_t B = 8;
+constexpr std::size_t T = 256;
+
+ModelConfig reference_model() {
+  return {.family = Family::gpt2,
+          .vocab = 8192,
+          .context = T,
+          .layers = 6,
+          .width = 384,
+          .heads = 6,
+          .kv_heads = 6,
+          .head_dim = 64,
+          .mlp_width = 1536,
+          .tie = true};
+}
+
+Batch random_batch(std::uint64_t step, std::size_t vocab) {
+  const Random random(1, Purpose::test, step);
+  Batch batch{.num_sequences = B, .sequence_length = T, .tokens = {}, .targets = {}, .index = {}};
+  for (std::size_t i = 0; i < B * T; ++i) {
+    batch.tokens.push_back(static_cast<std::int32_t>(random.word(i) % vocab));
+    batch.targets.push_back(static_cast<std::int32_t>(random.word(i + B * T) % vocab));
+  }
+  batch.index = index_tokens(batch.tokens);
+  batch.num_targets = B * T;
+  return batch;
+}
+
+double peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
+int run(std::size_t steps, const DeviceChoiceSettings& choice) {
+  using Clock = std::chrono::steady_clock;
+  SelfComm comm;
+  const auto device = launch::open_device(comm, choice);
+  const ModelConfig model = reference_model();
+  TrainStep train(*device, comm, model, Recompute::none, {});
+  train.initialize(1);
+  std::vector<double> seconds;
+  StepResult result;
+  for (std::size_t step = 0; step < warm_up_steps + steps; ++step) {
+    const Batch batch = random_batch(step, model.vocab);
+    const auto start = Clock::now();
+    result = train.run(1, [&] { return batch; }, {.learning_rate = 6e-4f, .step = step + 1});
+    device->stream().finish();
+    if (step >= warm_up_steps)
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2];
+  const double flops = flops_per_token(model, T) * B * T;
+  nlohmann::ordered_json root{{"workload", "gpt2 L6 C384 H6 T256 V8192 B8 fp32 adamw"},
+                              {"device", device->info().name},
+                              {"driver", device->info().driver},
+                              {"steps", steps},
+                              {"tokens_per_s",
+                               {{"median", B * T / median},
+                                {"best", B * T / seconds.front()},
+                                {"worst", B * T / seconds.back()}}},
+                              {"step_seconds", median},
+                              {"gflop_per_s", flops / median / 1e9},
+                              {"loss", result.loss},
+                              {"device_peak_bytes", device->pool().statistics().peak_in_use},
+                              {"process_peak_bytes", peak_resident_bytes()}};
+  fmt::print("{}\n", root.dump(2));
+  return 0;
+}
+
+}  // namespace
+}  // namespace motley
+
+int main(int argc, char** argv) try {
+  cxxopts::Options options("bench_train", "Speed of one training step of the reference workload");
+  options.add_options()("steps", "measured steps",
+                        cxxopts::value<std::size_t>()->default_value("20"))(
+      "device", "as --device.use of motley train",
+      cxxopts::value<std::string>()->default_value("auto"))(
+      "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
+      "h,help", "this text");
+  const auto parsed = options.parse(argc, argv);
+  if (parsed.count("help") > 0) {
+    fmt::print("{}", options.help());
+    return 0;
+  }
+  motley::DeviceChoiceSettings choice;
+  choice.use = parsed["device"].as<std::string>();
+  choice.kernels = parsed["kernels"].as<std::string>();
+  return motley::run(std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()), choice);
+} catch (const std::exception& e) {
+  fmt::print(stderr, "bench_train: {}\n", e.what());
+  return 1;
+}
