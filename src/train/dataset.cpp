@@ -26,6 +26,10 @@ void check_against_manifest(const ShardReader& shard, const ManifestShard& entry
 }  // namespace
 
 Dataset Dataset::open(const io::Path& path, Split split, Verify verify) {
+  require<DataError>(
+      io::exists(path), "data.missing",
+      "{} does not exist here; make it with 'motley data prepare' or copy it to this host",
+      path.string());
   if (io::is_directory(path)) return open_directory(path, split, verify);
   return open_shards(std::span(&path, 1));
 }

@@ -1,0 +1,207 @@
+// Whole runs of the built program: from a text to a trained model and back, resumed, under mpirun,
+// and refused.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tensor/hash.h"
+#include "tensor/io.h"
+#include "tests/scratch_directory.h"
+
+namespace motley {
+namespace {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string text;
+};
+
+Outcome run(const std::string& command) {
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return {};
+  Outcome outcome;
+  std::array<char, 4096> block{};
+  while (const std::size_t count = std::fread(block.data(), 1, block.size(), pipe)) {
+    outcome.text.append(block.data(), count);
+  }
+  const int status = ::pclose(pipe);
+  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+  return outcome;
+}
+
+void expect_ok(const std::string& command) {
+  const Outcome outcome = run(command);
+  ASSERT_EQ(outcome.exit_code, 0) << command << '\n' << outcome.text;
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
+    ++count;
+  return count;
+}
+
+/// The "loss" of every line of a kind in a metrics.jsonl.
+std::vector<double> losses(const io::Path& metrics, const std::string& kind) {
+  std::vector<double> values;
+  std::istringstream lines(io::read_text(metrics));
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record["kind"] == kind) values.push_back(record["loss"].get<double>());
+  }
+  return values;
+}
+
+/// A data set of real text, the GPL that every Debian system has, made once for all tests here.
+class Run : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    scratch_ = new ScratchDirectory;
+    const std::string text = "/usr/share/common-licenses/GPL-3";
+    expect_ok(program() + "tokenizer train --vocab 400 -o " + at("tok.json") + " " + text);
+    expect_ok(program() + "data prepare --tokenizer " + at("tok.json") + " --val 10% -o " +
+              at("data") + " " + text);
+  }
+  static void TearDownTestSuite() { delete scratch_; }
+
+  static std::string program() { return MOTLEY_PROGRAM " "; }
+  static std::string at(const std::string& name) { return (*scratch_ / name).string(); }
+  /// A small Llama over T = 32, eight leaves of two sequences a step.
+  static std::string train(const std::string& run, const std::string& more) {
+    return program() +
+           "train --model.layers 2 --model.width 48 --model.heads 4 --model.kv_heads 2" +
+           " --model.mlp_width 96 --model.context 32 --train.micro_batch 2 --train.global_batch "
+           "512" +
+           " --optim.lr 1e-2 --optim.schedule constant --data.path " + at("data") +
+           " --train.run " + at(run) + " " + more;
+  }
+  static std::string ranks(int count) {
+    return MOTLEY_MPIEXEC " -n " + std::to_string(count) + " ";
+  }
+
+  static ScratchDirectory* scratch_;
+};
+ScratchDirectory* Run::scratch_ = nullptr;
+
+TEST_F(Run, LearnsFromTextAndIsEvaluatedSampledAndConverted) {
+  expect_ok(train(
+      "learn",
+      "--train.steps 150 --train.eval_every 50 --train.sample_every 50 --train.sample_prompt GNU"));
+  // An untrained model has ln(400) = 6.0 nats; the frequencies of the tokens alone give about 5.3.
+  const std::vector<double> trained = losses(at("learn/metrics.jsonl"), "step");
+  ASSERT_EQ(trained.size(), 150u);
+  EXPECT_LT(trained.back(), 4.3);
+  const std::vector<double> validated = losses(at("learn/metrics.jsonl"), "eval");
+  ASSERT_EQ(validated.size(), 3u);
+  EXPECT_LT(validated.back(), 5.0);
+
+  const Outcome eval = run(program() + "eval --json " + at("learn") + " " + at("data"));
+  ASSERT_EQ(eval.exit_code, 0) << eval.text;
+  EXPECT_NEAR(nlohmann::json::parse(eval.text)["loss"].get<double>(), validated.back(), 1e-5);
+  const std::string sample =
+      program() + "sample " + at("learn") + " --prompt 'The GNU' --tokens 20";
+  const Outcome text = run(sample);
+  ASSERT_EQ(text.exit_code, 0) << text.text;
+  EXPECT_EQ(text.text.rfind("The GNU", 0), 0u);
+  EXPECT_EQ(run(sample).text, text.text);
+  const Outcome list = run(program() + "ckpt list --verify " + at("learn"));
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_EQ(count_of(list.text, "verified"), 1u) << list.text;
+
+  expect_ok(program() + "export --to hf " + at("learn") + " -o " + at("hf"));
+  expect_ok(program() + "import --from hf " + at("hf") + " -o " + at("imported"));
+  expect_ok(program() + "export --to hf " + at("imported") + " -o " + at("hf2"));
+  EXPECT_EQ(hash_of_file(at("hf/model.safetensors")), hash_of_file(at("hf2/model.safetensors")));
+  expect_ok(train("tuned", "--train.steps 1 --train.init_from " + at("hf")));
+  // The first step's loss is that of the weights it started from.
+  EXPECT_LT(losses(at("tuned/metrics.jsonl"), "step").front(), 4.6);
+}
+
+TEST_F(Run, ResumesToTheSameBits) {
+  expect_ok(train("whole", "--train.steps 6 --train.save_every 2 --train.keep 9"));
+  // The same run as it was after step 2.
+  std::filesystem::copy(at("whole"), at("parts"), std::filesystem::copy_options::recursive);
+  for (const char* later : {"parts/ckpt/000000004", "parts/ckpt/000000006"})
+    io::remove_all(at(later));
+  expect_ok(program() + "train --resume --train.run " + at("parts"));
+  EXPECT_EQ(losses(at("whole/metrics.jsonl"), "step"), losses(at("parts/metrics.jsonl"), "step"));
+  for (const std::string file : {"model.safetensors", "optim.safetensors"}) {
+    EXPECT_EQ(hash_of_file(at("whole/ckpt/000000006/" + file)),
+              hash_of_file(at("parts/ckpt/000000006/" + file)));
+  }
+}
+
+TEST_F(Run, GoesOnWithAnotherNumberOfRanks) {
+  expect_ok(train("alone", "--train.steps 4"));
+  expect_ok(ranks(2) + train("more", "--train.steps 2"));
+  expect_ok(ranks(3) +
+            train("more", "--train.steps 4 --train.resume --train.allow_change train.steps"));
+  const std::vector<double> alone = losses(at("alone/metrics.jsonl"), "step");
+  const std::vector<double> more = losses(at("more/metrics.jsonl"), "step");
+  ASSERT_EQ(alone.size(), more.size());
+  for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(more[i], alone[i], 1e-5 * alone[i]);
+}
+
+TEST_F(Run, StopsEarlyWhenPatienceRunsOut) {
+  // A learning rate of almost nothing: the second evaluation is not better by chance alone for
+  // long.
+  expect_ok(train("patient",
+                  "--train.steps 50 --train.eval_every 1 --train.patience 2 --optim.lr 1e-30 "
+                  "--optim.weight_decay 0"));
+  EXPECT_LT(losses(at("patient/metrics.jsonl"), "step").size(), 50u);
+}
+
+TEST_F(Run, RefusesARunThatIsThere) {
+  expect_ok(train("there", "--train.steps 1"));
+  const auto before = scratch_->contents();
+  const Outcome outcome = run(train("there", "--train.steps 2"));
+  EXPECT_EQ(outcome.exit_code, 2);
+  expect_mentions(outcome.text, "--resume");
+  EXPECT_EQ(scratch_->contents(), before);
+  expect_ok(train("there", "--train.steps 2 --train.overwrite"));
+}
+
+TEST_F(Run, RefusesADamagedCheckpoint) {
+  expect_ok(train("damaged", "--train.steps 1"));
+  const io::Path file = at("damaged/ckpt/000000001/optim.safetensors");
+  std::string bytes = io::read_text(file);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+  io::write_text_atomically(file, bytes);
+  const Outcome outcome =
+      run(train("damaged", "--train.steps 2 --train.resume --train.allow_change train.steps"));
+  EXPECT_EQ(outcome.exit_code, 5) << outcome.text;
+  expect_mentions(outcome.text, "optim.safetensors");
+  EXPECT_EQ(io::read_text(file), bytes);
+}
+
+/// Rank 1 runs in a directory of its own, where the relative path of the data leads nowhere.
+TEST_F(Run, EndsAllRanksWithOneMessageWhenOneMissesItsData) {
+  io::create_directories(at("empty"));
+  const std::string in_place = "if [ \"$OMPI_COMM_WORLD_RANK\" = 1 ]; then cd " + at("empty") +
+                               "; else cd " + scratch_->path().string() + "; fi; ";
+  const std::string command = train("nodata", "--train.steps 2 --data.path data");
+  const Outcome outcome = run(ranks(3) + "sh -c '" + in_place + command + "'");
+  EXPECT_EQ(outcome.exit_code, 4) << outcome.text;
+  EXPECT_EQ(count_of(outcome.text, "error["), 1u) << outcome.text;
+  expect_mentions(outcome.text, "rank 1");
+  EXPECT_FALSE(io::exists(at("nodata")));
+}
+
+TEST_F(Run, SavesAndTellsWhenAskedToStop) {
+  const std::string command = train("stopped", "--train.minutes 5 --train.log_every 0");
+  // The signal comes once a step has been reported.
+  const Outcome outcome =
+      run("sh -c '" + command + " > " + at("out") + " 2>&1 & pid=$!; while ! grep -q \"^step\" " +
+          at("out") + "; do kill -0 $pid || exit 1; done; kill -USR2 $pid; wait $pid'");
+  EXPECT_EQ(outcome.exit_code, 75) << io::read_text(at("out"));
+  expect_ok(program() + "ckpt list " + at("stopped"));
+}
+
+}  // namespace
+}  // namespace motley
