@@ -109,12 +109,6 @@ void RunDirectory::begin(const Settings& settings) const {
   io::write_text_atomically(config(), to_toml(settings));
 }
 
-std::vector<std::string> RunDirectory::prepare(const Settings& settings) const {
-  std::vector<std::string> notes = check(settings);
-  begin(settings);
-  return notes;
-}
-
 void RunDirectory::start_log(int rank) const {
   io::create_directories(root_ / "log");
   log::open_file(log(rank));

@@ -31,8 +31,6 @@ class RunDirectory {
   /// directory and stores the settings; train.overwrite deletes the run that is there, and nothing
   /// else.
   void begin(const Settings& settings) const;
-  /// check() and begin() at once, where nothing can fail in between.
-  std::vector<std::string> prepare(const Settings& settings) const;
   /// For every rank, after begin() on rank 0: sends the rank's log to its file here.
   void start_log(int rank) const;
 
