@@ -144,9 +144,14 @@ void require_size(std::uint64_t size, const std::string& name, Kind kind, const 
 
 }  // namespace
 
+/// Made once and shared by all values in it.
 struct Value::Document {
+  Document(std::string its_name, Kind its_kind) : name(std::move(its_name)), kind(its_kind) {}
+  Document(const Document&) = delete;
+  Document& operator=(const Document&) = delete;
+
   std::string name;
-  Kind kind = Kind::data;
+  Kind kind;
   Tree root;
 };
 
@@ -281,9 +286,7 @@ Value parse(std::string_view text, std::string name, Kind kind, const Limits& li
   if (zero != std::string_view::npos) {
     fail_as(kind, fmt::format("{}: is not valid JSON: byte {} is zero", name, zero));
   }
-  auto document = std::make_shared<Value::Document>();
-  document->name = std::move(name);
-  document->kind = kind;
+  auto document = std::make_shared<Value::Document>(std::move(name), kind);
   Builder builder(document->root, document->name, kind, limits.max_depth);
   Tree::sax_parse(text.begin(), text.end(), &builder);
   const Tree* root = &document->root;
