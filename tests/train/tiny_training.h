@@ -1,82 +1,64 @@
-// Training a tiny model in tests: four leaves a step, split evenly over the ranks, from tokens that
-// are computed.
+// Training tiny models in tests: a device for each rank of a ThreadComm, leaves of hashed tokens,
+// some steps.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "dist/shard_plan.h"
-#include "kernels/token_index.h"
 #include "tests/model/tiny_models.h"
 #include "train/train_step.h"
 
 namespace motley::test {
 
-/// Whether each step sees new tokens or all the same.
-enum class Data { hashed, repeated };
-
-struct TinyRun {
-  static constexpr std::size_t leaves_per_step = 4;
-  static constexpr std::size_t leaf_sequences = 1;
-  static constexpr std::size_t sequence = 16;
-
-  Device device;
-  TrainStep train;
-
-  TinyRun(Communicator& comm, const ModelConfig& config, const OptimSettings& settings)
-      : device(list_devices().at(0),
-               {.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}),
-        train(device, comm, config, Recompute::none, settings),
-        rate(static_cast<float>(settings.lr)) {
-    train.initialize(7);
+/// The device of a rank: the machine's first, opened once a rank, so that programs are built once.
+/// Never closed: the driver's own globals may be gone when ours would be destroyed.
+inline Device& device_of(int rank) {
+  static std::mutex mutex;
+  static auto& devices = *new std::vector<std::unique_ptr<Device>>;
+  const std::lock_guard lock(mutex);
+  while (devices.size() <= static_cast<std::size_t>(rank)) {
+    devices.push_back(std::make_unique<Device>(
+        list_devices().at(0),
+        DeviceSettings{.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}));
   }
+  return *devices[static_cast<std::size_t>(rank)];
+}
 
-  StepResult step(std::uint64_t index, Data data) {
-    const auto mine = split_evenly(
-        leaves_per_step, static_cast<std::size_t>(
-                             train.comm().size()))[static_cast<std::size_t>(train.comm().rank())];
+/// A micro-batch of 2 sequences of 9 hashed tokens.
+inline Batch hashed_leaf(std::size_t vocab, std::uint32_t stream) {
+  constexpr std::size_t B = 2;
+  constexpr std::size_t T = 9;
+  Batch batch{.num_sequences = B,
+              .sequence_length = T,
+              .tokens = {},
+              .targets = {},
+              .index = {},
+              .num_targets = B * T};
+  for (std::uint32_t i = 0; i < B * T; ++i) {
+    const auto size = static_cast<std::uint32_t>(vocab);
+    batch.tokens.push_back(static_cast<std::int32_t>(hashed(stream, i) % size));
+    batch.targets.push_back(static_cast<std::int32_t>(hashed(stream, i + 1) % size));
+  }
+  batch.index = index_tokens(batch.tokens);
+  return batch;
+}
+
+/// Steps first + 1 to last of three leaves each, split over the ranks.
+inline void train_steps(TrainStep& train, std::uint64_t first, std::uint64_t last) {
+  constexpr std::size_t leaves = 3;
+  const Range mine = split_evenly(
+      leaves,
+      static_cast<std::size_t>(train.comm().size()))[static_cast<std::size_t>(train.comm().rank())];
+  for (std::uint64_t step = first + 1; step <= last; ++step) {
     std::size_t leaf = mine.begin;
-    return train.run(
-        mine.size(),
-        [&] { return make_leaf((data == Data::repeated ? 0 : index) * leaves_per_step + leaf++); },
-        {.learning_rate = rate, .step = index + 1});
-  }
-
-  /// All parameters, bucket by bucket.
-  std::vector<std::vector<float>> values() {
-    std::vector<std::vector<float>> all;
-    for (const ParamBucket& bucket : train.params().buckets())
-      all.push_back(read(device.stream(), bucket.values));
-    return all;
-  }
-
- private:
-  Batch make_leaf(std::uint64_t number) {
-    const auto vocab = static_cast<std::uint32_t>(train.decoder().config().vocab);
-    Batch batch;
-    batch.num_sequences = leaf_sequences;
-    batch.sequence_length = sequence;
-    for (std::uint32_t t = 0; t < sequence; ++t) {
-      const auto stream = 5000 + static_cast<std::uint32_t>(number);
-      batch.tokens.push_back(static_cast<std::int32_t>(hashed(stream, t) % vocab));
-      batch.targets.push_back(static_cast<std::int32_t>(hashed(stream, t + 1) % vocab));
-    }
-    batch.index = index_tokens(batch.tokens);
-    batch.num_targets = sequence;
-    return batch;
-  }
-
-  float rate;
-};
-
-/// Every rank holds the bits of rank 0.
-inline void expect_equal_replicas(Communicator& comm, TinyRun& run) {
-  for (const std::vector<float>& mine : run.values()) {
-    std::vector<float> first = mine;
-    comm.broadcast(std::as_writable_bytes(std::span(first)), 0);
-    EXPECT_EQ(mine, first);
+    train.run(mine.size(),
+              [&] {
+                const auto stream = static_cast<std::uint32_t>(step * leaves + leaf++);
+                return hashed_leaf(train.decoder().config().vocab, stream);
+              },
+              {.learning_rate = 1e-2f, .step = step});
   }
 }
 

@@ -1,0 +1,101 @@
+#include "train/checkpoint_state.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tensor/error.h"
+#include "tests/model/hf_directory.h"
+#include "tests/scratch_directory.h"
+#include "train/checkpoint_directory.h"
+
+namespace motley {
+namespace {
+
+CheckpointState some_state() {
+  CheckpointState state;
+  state.progress = {.step = 12,
+                    .tokens = 1u << 31,
+                    .seconds = 1.0 / 3.0,
+                    .best_loss = 2.0 / 3.0,
+                    .evaluations_without_gain = 4};
+  state.model = test::tiny_llama();
+  state.model.norm_eps = 1e-6f;
+  state.optimizer = "lion";
+  state.device = "a \"device\"";
+  return state;
+}
+
+/// A checkpoint with nothing but this state.json.
+io::Path make_checkpoint(const ScratchDirectory& scratch, const std::string& text) {
+  CheckpointDraft draft(scratch.path(), 1);
+  io::write_text_atomically(draft.path() / "state.json", text);
+  return draft.commit();
+}
+
+std::string text_of(const CheckpointState& state) {
+  const ScratchDirectory scratch;
+  state.write(scratch.path());
+  return io::read_text(scratch / "state.json");
+}
+
+TEST(CheckpointState, IsReadAsWritten) {
+  const ScratchDirectory scratch;
+  const CheckpointState state = some_state();
+  const CheckpointState read = CheckpointState::read(make_checkpoint(scratch, text_of(state)));
+  EXPECT_EQ(read.progress.step, 12u);
+  EXPECT_EQ(read.progress.tokens, 1u << 31);
+  EXPECT_EQ(read.progress.seconds, 1.0 / 3.0);
+  EXPECT_EQ(read.progress.best_loss, 2.0 / 3.0);
+  EXPECT_EQ(read.progress.evaluations_without_gain, 4u);
+  EXPECT_EQ(read.optimizer, "lion");
+  EXPECT_EQ(read.device, "a \"device\"");
+  EXPECT_EQ(test::describe(read.model), test::describe(state.model));
+}
+
+TEST(CheckpointState, MayLackABestLoss) {
+  const ScratchDirectory scratch;
+  CheckpointState state = some_state();
+  state.progress.best_loss.reset();
+  const CheckpointState read = CheckpointState::read(make_checkpoint(scratch, text_of(state)));
+  EXPECT_FALSE(read.progress.best_loss.has_value());
+}
+
+TEST(CheckpointState, RefusesWrongMembersByName) {
+  using nlohmann::json;
+  const std::vector<std::pair<json, std::string>> rows = {
+      {{{"format", 2}}, "format"},
+      {{{"step", -1}}, "step"},
+      {{{"step", nullptr}}, "step"},
+      {{{"seconds", "long"}}, "seconds"},
+      {{{"optimizer", 1}}, "optimizer"},
+      {{{"model", nullptr}}, "model"},
+      {{{"model", {{"family", "mamba"}}}}, "mamba"},
+      {{{"model", {{"vocab", 1ull << 60}}}}, "vocab"},
+      {{{"model", {{"heads", 0}}}}, "heads"},
+      {{{"model", {{"norm_eps", 1e200}}}}, "norm_eps"}};
+  for (const auto& [patch, mention] : rows) {
+    const ScratchDirectory scratch;
+    json root = json::parse(text_of(some_state()));
+    root.merge_patch(patch);
+    const io::Path checkpoint = make_checkpoint(scratch, root.dump());
+    const std::string message =
+        message_of<CheckpointError>([&] { CheckpointState::read(checkpoint); });
+    expect_mentions(message, "state.json");
+    expect_mentions(message, mention);
+  }
+}
+
+TEST(CheckpointState, IsVerifiedBeforeItIsBelieved) {
+  const ScratchDirectory scratch;
+  const std::string text = text_of(some_state());
+  const io::Path checkpoint = make_checkpoint(scratch, text);
+  std::string other = text;
+  other[other.find("12")] = '9';  // step 92: well formed, but not what was written
+  scratch.write("000000001/state.json", other);
+  expect_mentions(message_of<CheckpointError>([&] { CheckpointState::read(checkpoint); }),
+                  "state.json is damaged");
+}
+
+}  // namespace
+}  // namespace motley
