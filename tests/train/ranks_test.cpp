@@ -4,7 +4,7 @@
 
 #include "dist/self_comm.h"
 #include "mpi_main.h"
-#include "tests/train/tiny_training.h"
+#include "tests/train/tiny_run.h"
 
 namespace motley {
 namespace {

@@ -7,7 +7,7 @@
 #include "dist/shard_plan.h"
 #include "dist/thread_comm.h"
 #include "tests/model/tiny_models.h"
-#include "tests/train/tiny_training.h"
+#include "tests/train/tiny_run.h"
 
 namespace motley {
 namespace {
