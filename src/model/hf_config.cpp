@@ -117,9 +117,10 @@ ModelConfig read_llama(const json::Value& root) {
   return m;
 }
 
-/// Floats as short decimal numbers: 1e-05 rather than 9.999999747378752e-06.
-Json shortest(float value) {
-  return Json::parse(fmt::format("{}", value));
+/// Floats as short decimal numbers: 1e-05 rather than 9.999999747378752e-06, and 10000.0 rather
+/// than the integer 10000.
+double shortest(float value) {
+  return Json::parse(fmt::format("{}", value)).get<double>();
 }
 
 Json gpt2_json(const ModelConfig& m) {

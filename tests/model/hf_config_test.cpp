@@ -160,6 +160,7 @@ TEST(HfConfig, WritesWhatTransformersNeeds) {
   EXPECT_EQ(root["dtype"], "bfloat16");
   EXPECT_EQ(root["rope_theta"], 10000.0);
   EXPECT_EQ(root["rope_parameters"]["rope_theta"], 10000.0);
+  EXPECT_TRUE(root["rope_theta"].is_number_float());
   EXPECT_EQ(root["rms_norm_eps"], 1e-5);
   EXPECT_EQ(root["eos_token_id"], 3);
   const json none = json::parse(hf_config_text(test::tiny_gpt2(), {}));
