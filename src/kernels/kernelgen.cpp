@@ -1,9 +1,10 @@
-// kernelgen OUT_DIR FILE.cl... : turns kernel sources into C++. It writes OUT_DIR/generated.h, with one
-// struct of typed arguments per kernel, and OUT_DIR/generated.cpp, with the sources embedded.
+// kernelgen OUT_DIR FILE.cl... : turns kernel sources into C++. It writes OUT_DIR/generated.h, with
+// one struct of typed arguments per kernel, and OUT_DIR/generated.cpp, with the sources embedded.
 //
-// The OpenCL C signature is the only declaration of a kernel. In the embedded copy every global pointer
-// `x` becomes a pair (x_base, x_at) of buffer and element offset, put together again in the kernel's
-// first line, so that a tensor may start anywhere in a buffer without sub-buffers or alignment rules.
+// The OpenCL C signature is the only declaration of a kernel. In the embedded copy every global
+// pointer `x` becomes a pair (x_base, x_at) of buffer and element offset, put together again in the
+// kernel's first line, so that a tensor may start anywhere in a buffer without sub-buffers or
+// alignment rules.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -59,7 +60,7 @@ void write_file(const fs::path& path, const std::string& text) {
   if (!out) throw std::runtime_error("cannot write " + path.string());
 }
 
-/// Puts `#include "x"` files in place, each once, with #line marks so that build logs name the file.
+/// Puts `#include "x"` files in place, each once, with #line marks, so that build logs name it.
 std::string flatten(const fs::path& path, std::vector<fs::path>& seen) {
   std::ostringstream out;
   std::istringstream in(read_file(path));
@@ -74,7 +75,8 @@ std::string flatten(const fs::path& path, std::vector<fs::path>& seen) {
       continue;
     }
     const auto end = line.find('"', directive.size());
-    const fs::path included = path.parent_path() / line.substr(directive.size(), end - directive.size());
+    const fs::path included =
+        path.parent_path() / line.substr(directive.size(), end - directive.size());
     if (std::find(seen.begin(), seen.end(), included) != seen.end()) continue;
     seen.push_back(included);
     out << flatten(included, seen);
@@ -98,7 +100,9 @@ std::string without_comments(std::string s) {
   return s;
 }
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
 
 std::vector<std::string> tokens(const std::string& s) {
   std::vector<std::string> out;
@@ -153,27 +157,35 @@ Param parse_param(const std::string& text, const std::string& file, std::size_t 
     }
   }
   if (words.size() != 2) {
-    refuse(file, line, "cannot read kernel argument '" + text + "': write '[OPTIONAL] [global] [const] TYPE [* restrict] name'");
+    refuse(file, line,
+           "cannot read kernel argument '" + text +
+               "': write '[OPTIONAL] [global] [const] TYPE [* restrict] name'");
   }
   param.type = words[0];
   param.name = words[1];
   if (param.pointer != global) {
-    refuse(file, line, "argument '" + param.name + "': pointers must be global, values must not; declare local memory in the kernel");
+    refuse(file, line,
+           "argument '" + param.name +
+               "': pointers must be global, values must not; declare local memory in the kernel");
   }
   if (*find_type(param.type, param.pointer ? 1 : 2) == '\0') {
-    refuse(file, line, "argument '" + param.name + "' has type '" + param.type + "', which kernelgen does not know; see known_types");
+    refuse(file, line,
+           "argument '" + param.name + "' has type '" + param.type +
+               "', which kernelgen does not know; see known_types");
   }
   return param;
 }
 
 std::string declared(const Param& p) {
   if (!p.pointer) return p.type + " " + p.name;
-  return std::string("global ") + (p.constant ? "const " : "") + p.type + "* restrict " + p.name + "_base, ulong " + p.name + "_at";
+  return std::string("global ") + (p.constant ? "const " : "") + p.type + "* restrict " + p.name +
+         "_base, ulong " + p.name + "_at";
 }
 
 std::string prologue(const Param& p) {
   if (!p.pointer) return "";
-  return std::string(" global ") + (p.constant ? "const " : "") + p.type + "* " + p.name + " = " + p.name + "_base + " + p.name + "_at;";
+  return std::string(" global ") + (p.constant ? "const " : "") + p.type + "* " + p.name + " = " +
+         p.name + "_base + " + p.name + "_at;";
 }
 
 /// Where the bracket at `open` is closed.
@@ -212,7 +224,9 @@ Source read_source(const fs::path& path) {
   const std::string bare = without_comments(flat);
   std::size_t copied = 0;
   for (std::size_t at = 0; (at = next_kernel(bare, at)) != std::string::npos;) {
-    const std::size_t line = 1 + static_cast<std::size_t>(std::count(bare.begin(), bare.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+    const std::size_t line =
+        1 + static_cast<std::size_t>(
+                std::count(bare.begin(), bare.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
     std::size_t open = bare.find('(', at);
     if (const auto attribute = bare.find("__attribute__", at); attribute < open) {
       open = bare.find('(', matching(bare, bare.find('(', attribute)) + 1);
@@ -231,8 +245,10 @@ Source read_source(const fs::path& path) {
       body += prologue(kernel.params.back());
     }
     // The signature keeps its lines, so that the compiler's line numbers stay those of the file.
-    const auto lines = std::count(bare.begin() + static_cast<std::ptrdiff_t>(open), bare.begin() + static_cast<std::ptrdiff_t>(brace), '\n');
-    source.text += flat.substr(copied, open - copied) + "(" + list + ")" + std::string(static_cast<std::size_t>(lines), '\n') + "{" + body;
+    const auto lines = std::count(bare.begin() + static_cast<std::ptrdiff_t>(open),
+                                  bare.begin() + static_cast<std::ptrdiff_t>(brace), '\n');
+    source.text += flat.substr(copied, open - copied) + "(" + list + ")" +
+                   std::string(static_cast<std::size_t>(lines), '\n') + "{" + body;
     copied = brace + 1;
     at = copied;
     source.kernels.push_back(std::move(kernel));
@@ -243,30 +259,37 @@ Source read_source(const fs::path& path) {
 
 std::string field(const Param& p) {
   if (!p.pointer) return std::string("Scalar<") + find_type(p.type, 2) + "> " + p.name;
-  const std::string kind = p.constant ? (p.optional ? "OptionalIn<" : "In<") : (p.optional ? "OptionalOut<" : "Out<");
+  const std::string kind =
+      p.constant ? (p.optional ? "OptionalIn<" : "In<") : (p.optional ? "OptionalOut<" : "Out<");
   return kind + find_type(p.type, 1) + "> " + p.name;
 }
 
 std::string header(const std::vector<Source>& sources) {
   std::ostringstream out;
-  out << "// Written by kernelgen from the .cl files: one struct of arguments a kernel.\n#pragma once\n\n"
+  out << "// Written by kernelgen from the .cl files: one struct of arguments a kernel.\n"
+         "#pragma once\n\n"
          "#include \"kernels/launch.h\"\n\nnamespace motley::k {\n";
   for (const Source& source : sources) {
     for (const Kernel& kernel : source.kernels) {
-      out << "\n/// " << source.file << "\nstruct " << kernel.name << " {\n  static const KernelInfo info;\n";
+      out << "\n/// " << source.file << "\nstruct " << kernel.name
+          << " {\n  static const KernelInfo info;\n";
       for (const Param& p : kernel.params) out << "  " << field(p) << ";\n";
       out << "  template <class Visit>\n  void each(Visit&& visit_) const {\n";
-      for (const Param& p : kernel.params) out << "    visit_(\"" << p.name << "\", " << p.name << ");\n";
+      for (const Param& p : kernel.params) {
+        out << "    visit_(\"" << p.name << "\", " << p.name << ");\n";
+      }
       out << "  }\n};\n";
     }
   }
-  out << "\n/// Every kernel there is.\nstd::span<const KernelInfo* const> all();\n\n}  // namespace motley::k\n";
+  out << "\n/// Every kernel there is.\nstd::span<const KernelInfo* const> all();\n\n"
+         "}  // namespace motley::k\n";
   return out.str();
 }
 
 std::string implementation(const std::vector<Source>& sources) {
   std::ostringstream out;
-  out << "// Written by kernelgen from the .cl files.\n#include \"generated.h\"\n\nnamespace motley::k {\nnamespace {\n";
+  out << "// Written by kernelgen from the .cl files.\n#include \"generated.h\"\n\n"
+         "namespace motley::k {\nnamespace {\n";
   for (std::size_t i = 0; i < sources.size(); ++i) {
     out << "\nconstexpr char source_" << i << "[] = R\"CLC(" << sources[i].text << ")CLC\";\n";
     for (const Kernel& kernel : sources[i].kernels) {
@@ -275,7 +298,8 @@ std::string implementation(const std::vector<Source>& sources) {
         if (p.pointer) {
           // bf16 is a typedef, and drivers report what it stands for.
           const std::string type = p.type == "bf16" ? "ushort" : p.type;
-          out << "{\"" << p.name << "\", \"" << type << "*\"}, {\"" << p.name << "_at\", \"ulong\"}, ";
+          out << "{\"" << p.name << "\", \"" << type << "*\"}, {\"" << p.name
+              << "_at\", \"ulong\"}, ";
         } else {
           out << "{\"" << p.name << "\", \"" << p.type << "\"}, ";
         }
@@ -286,11 +310,13 @@ std::string implementation(const std::vector<Source>& sources) {
   out << "\n}  // namespace\n\n";
   for (std::size_t i = 0; i < sources.size(); ++i) {
     for (const Kernel& kernel : sources[i].kernels) {
-      out << "const KernelInfo " << kernel.name << "::info{\"" << kernel.name << "\", \"" << sources[i].file
-          << "\", source_" << i << ", " << kernel.name << "_args, std::size(" << kernel.name << "_args)};\n";
+      out << "const KernelInfo " << kernel.name << "::info{\"" << kernel.name << "\", \""
+          << sources[i].file << "\", source_" << i << ", " << kernel.name << "_args, std::size("
+          << kernel.name << "_args)};\n";
     }
   }
-  out << "\nstd::span<const KernelInfo* const> all() {\n  static const KernelInfo* const list[] = {\n";
+  out << "\nstd::span<const KernelInfo* const> all() {\n"
+         "  static const KernelInfo* const list[] = {\n";
   for (const Source& source : sources) {
     for (const Kernel& kernel : source.kernels) out << "      &" << kernel.name << "::info,\n";
   }

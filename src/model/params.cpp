@@ -15,8 +15,8 @@ namespace {
 // segment.
 constexpr std::size_t alignment = 64;
 
-// ParamBucket sizes in bytes: about a twelfth of all gradients, within these bounds. The first one is
-// small so that its exchange can start early.
+// ParamBucket sizes in bytes: about a twelfth of all gradients, within these bounds. The first one
+// is small so that its exchange can start early.
 constexpr std::size_t first_bucket_bytes = std::size_t{1} << 20;
 constexpr std::size_t min_bucket_bytes = std::size_t{4} << 20;
 constexpr std::size_t max_bucket_bytes = std::size_t{32} << 20;

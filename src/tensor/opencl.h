@@ -1,6 +1,5 @@
 // The OpenCL C++ bindings, set up for OpenCL 1.2, and the one way we check a call.
-// Only handles (cl::Buffer, cl::Kernel, ...) are used: the bindings' implicit default device is
-// not.
+// Only handles (cl::Buffer, cl::Kernel, ...) are used: not the bindings' implicit default device.
 #pragma once
 
 #define CL_HPP_TARGET_OPENCL_VERSION 120

@@ -11,7 +11,8 @@ namespace motley {
 namespace {
 
 Device open_first() {
-  return Device(list_devices().at(0), {.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison});
+  return Device(list_devices().at(0),
+                {.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison});
 }
 
 TEST(Device, RunsAKernelOnAViewThatStartsAnywhere) {
