@@ -10,7 +10,6 @@ build_packages=(
   libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev
 )
 # What the tests need besides.
-# shellcheck disable=SC2034  # used by test.sh
 test_packages=(
   clang clang-format clang-tidy git jargon-text libclang-rt-14-dev libgtest-dev oclgrind shellcheck
 )
@@ -37,6 +36,15 @@ install_packages() {
   echo "== installing ${missing[*]}"
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+install_build_packages() {
+  install_packages "${build_packages[@]}"
+}
+
+# All that building and testing need.
+install_test_packages() {
+  install_packages "${build_packages[@]}" "${test_packages[@]}"
 }
 
 # Open MPI refuses to run as root unless told twice. These scripts may be run as root in a container; your own

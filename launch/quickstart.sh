@@ -29,7 +29,7 @@ if [ -n "$corpus" ] && [ ! -r "$corpus" ]; then
 fi
 
 started=$SECONDS
-install_packages "${build_packages[@]}"
+install_build_packages
 
 echo "== building"
 [ -f build/release/build.ninja ] || cmake --preset release -DMOTLEY_TESTS=OFF -DMOTLEY_BENCH=OFF >/dev/null

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/packages.sh
 
-install_packages "${build_packages[@]}" "${test_packages[@]}"
+install_test_packages
 allow_mpi_as_root
 cmake --preset release -DMOTLEY_TESTS=ON -DMOTLEY_BENCH=ON -DMOTLEY_WERROR=ON >/dev/null
 cmake --build --preset release | tail -n 1
