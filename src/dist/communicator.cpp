@@ -61,6 +61,7 @@ std::vector<std::string> Communicator::all_gather_text(std::string_view mine) {
   std::copy(mine.begin(), mine.end(), joined.data() + shards[index()].begin);
   do_all_gather_shards(std::as_writable_bytes(std::span(joined)), shards);
   std::vector<std::string> texts;
+  texts.reserve(shards.size());
   for (const Range& shard : shards) texts.push_back(joined.substr(shard.begin, shard.size()));
   return texts;
 }

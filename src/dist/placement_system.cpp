@@ -93,6 +93,11 @@ bool can_write_below(const io::Path& directory) {
   return io::is_writable_directory(directory);
 }
 
+/// Sets a variable of PoCL, which has not been loaded yet, unless it is set.
+void set_default(const char* variable, const std::string& value) {
+  ::setenv(variable, value.c_str(), 0);  // NOLINT(concurrency-mt-unsafe): no other thread reads it
+}
+
 /// Gives PoCL a cache directory when it could not write to its own: it finds no device then. The
 /// replacement is private, for PoCL loads and runs what it finds there.
 void choose_pocl_cache(Placement& placement) {
@@ -107,7 +112,7 @@ void choose_pocl_cache(Placement& placement) {
                             fmt::format("motley-pocl-{}", ::geteuid());
   try {
     io::create_private_directory(fallback);
-    ::setenv("POCL_CACHE_DIR", fallback.c_str(), 0);
+    set_default("POCL_CACHE_DIR", fallback.string());
     placement.pocl_cache = fallback.string();
   } catch (const IoError& error) {
     placement.warnings.push_back(
@@ -128,7 +133,7 @@ void choose_threads(Placement& placement) {
       std::from_chars(text.data(), text.data() + text.size(), placement.num_threads);
       placement.threads_origin = name;
     } else {
-      ::setenv(name, std::to_string(placement.cores.size()).c_str(), 0);
+      set_default(name, std::to_string(placement.cores.size()));
     }
   }
 }

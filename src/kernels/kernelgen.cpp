@@ -241,7 +241,8 @@ Source read_source(const fs::path& path) {
     std::string body;
     for (const std::string& text : split(bare.substr(open + 1, close - open - 1), ',')) {
       kernel.params.push_back(parse_param(text, source.file, line));
-      list += (list.empty() ? "" : ", ") + declared(kernel.params.back());
+      if (!list.empty()) list += ", ";
+      list += declared(kernel.params.back());
       body += prologue(kernel.params.back());
     }
     // The signature keeps its lines, so that the compiler's line numbers stay those of the file.

@@ -34,12 +34,11 @@ struct U8 {
   static constexpr Dtype dtype = Dtype::u8;
 };
 
-/// A buffer the kernel reads.
+/// A buffer the kernel reads. Like those below it is made implicitly: it stands for its argument.
 template <class T>
 struct In {
   using Element = T;
-  In(const Tensor& t)
-      : tensor(&t) {}  // NOLINT(google-explicit-constructor): it stands for the tensor
+  In(const Tensor& t) : tensor(&t) {}  // NOLINT(google-explicit-constructor)
   const Tensor* tensor;
 };
 /// A buffer the kernel writes. A const tensor does not compile.
