@@ -79,8 +79,10 @@ void write_values(SafetensorsWriter& file, const std::string& name, std::span<co
 void write_file(const WeightSource& source, const io::Path& path, const std::vector<Part>& parts,
                 Dtype dtype) {
   std::vector<SafetensorsTensor> tensors;
-  for (const Part& part : parts)
+  tensors.reserve(parts.size());
+  for (const Part& part : parts) {
     tensors.push_back({part.piece.name, dtype, part.piece.file_shape()});
+  }
   SafetensorsWriter file(path, tensors);
   std::string read_name;
   std::vector<float> values;
