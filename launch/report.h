@@ -5,7 +5,7 @@
 
 namespace motley::launch {
 
-/// Prints "error[code]  message" to stderr and to the rank's log.
+/// Prints "error[code]  message" to stderr.
 void report_error(const std::exception& error);
 
 /// The exit code an error stands for; that of a fault of ours for what is not an Error.

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <vector>
 
 #include "dist/range.h"
@@ -14,11 +13,6 @@ namespace motley {
 /// longer. Ranges are empty when there are more parts than elements. Throws ConfigError when parts
 /// is 0.
 std::vector<Range> split_evenly(std::size_t n, std::size_t parts);
-
-/// [0, n) in contiguous ranges in proportion to `weights`, by largest remainders: each size differs
-/// by less than one from n * weight / sum; equal remainders favour the lower part. Throws
-/// ConfigError unless the weights are finite and not negative and their sum is positive.
-std::vector<Range> split_by_weight(std::size_t n, std::span<const double> weights);
 
 /// [0, n) in `parts` contiguous ranges that start at multiples of `alignment`, as even as that
 /// allows. Throws ConfigError when parts or alignment is 0.

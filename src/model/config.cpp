@@ -11,7 +11,7 @@ namespace motley {
 namespace {
 
 constexpr std::array<FamilyTraits, 2> families{{
-    {Family::gpt2, "gpt2", NormKind::layer_norm, PositionKind::learned, MlpKind::gelu_tanh, true},
+    {Family::gpt2, "gpt2", NormKind::layer_norm, PositionKind::learned, MlpKind::gelu, true},
     {Family::llama, "llama", NormKind::rms_norm, PositionKind::rope, MlpKind::swiglu, false},
 }};
 

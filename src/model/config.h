@@ -7,12 +7,14 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/ops.h"
+
 namespace motley {
 
 enum class Family { gpt2, llama };
 enum class NormKind { layer_norm, rms_norm };
 enum class PositionKind { learned, rope };
-enum class MlpKind { gelu_tanh, swiglu };
+enum class MlpKind { gelu, swiglu };
 
 /// What the members of a family have in common.
 struct FamilyTraits {
@@ -46,6 +48,7 @@ struct ModelConfig {
   bool tie = false;           // the head is the embedding table
   float norm_eps = 1e-5f;
   float rope_theta = 10000.0f;
+  op::Gelu gelu = op::Gelu::tanh;  // of families with a GELU
   float init_std = 0.02f;
 
   const FamilyTraits& traits() const { return traits_of(family); }

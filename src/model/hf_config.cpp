@@ -53,12 +53,14 @@ void require_text(const json::Value& root, const char* key,
 }
 
 ModelConfig read_gpt2(const json::Value& root) {
-  require_text(root, "activation_function", {"gelu_new", "gelu_pytorch_tanh"});
+  require_text(root, "activation_function", {"gelu_new", "gelu_pytorch_tanh", "gelu"});
   require_flag(root, "scale_attn_weights", true);
   require_flag(root, "scale_attn_by_inverse_layer_idx", false);
   require_flag(root, "add_cross_attention", false);
   ModelConfig m;
   m.family = Family::gpt2;
+  const auto activation = root.find("activation_function");
+  if (activation && activation->as_string() == "gelu") m.gelu = op::Gelu::erf;
   m.vocab = root.get("vocab_size").as_size();
   m.context = root.get("n_positions").as_size();
   m.width = root.get("n_embd").as_size();
@@ -133,7 +135,7 @@ Json gpt2_json(const ModelConfig& m) {
           {"n_layer", m.layers},
           {"n_head", m.heads},
           {"n_inner", m.mlp_width},
-          {"activation_function", "gelu_new"},
+          {"activation_function", m.gelu == op::Gelu::erf ? "gelu" : "gelu_new"},
           {"layer_norm_epsilon", shortest(m.norm_eps)},
           {"attn_pdrop", 0.0},
           {"embd_pdrop", 0.0},

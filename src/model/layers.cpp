@@ -136,7 +136,7 @@ Tensor MlpLayer::forward(Stream& s, const Tensor& x) {
   if (gated) {
     op::swiglu(s, saved_.activated, saved_.up);
   } else {
-    op::gelu(s, saved_.activated, saved_.up, op::Gelu::tanh);
+    op::gelu(s, saved_.activated, saved_.up, config_.gelu);
   }
   Tensor y = clone(s, x);
   down_.forward(s, y, saved_.activated, op::Into::accumulate);
@@ -150,7 +150,7 @@ void MlpLayer::backward(Stream& s, Tensor& dx) {
   if (config_.traits().mlp == MlpKind::swiglu) {
     op::swiglu_backward(s, dup, dactivated, saved_.up);
   } else {
-    op::gelu_backward(s, dup, dactivated, saved_.up, op::Gelu::tanh);
+    op::gelu_backward(s, dup, dactivated, saved_.up, config_.gelu);
   }
   Tensor dnormalized = s.device().tensor(dx.shape());
   up_.backward(s, dnormalized, dup, saved_.normalized);

@@ -16,6 +16,9 @@ DeviceSettings default_settings(const DeviceInfo& info) {
   DeviceSettings settings;
   settings.family = info.kind == DeviceKind::gpu ? KernelFamily::gpu : KernelFamily::cpu;
   settings.cache_directory = default_cache_directory();
+#ifndef NDEBUG
+  settings.fresh_memory = FreshMemory::poison;
+#endif
   return settings;
 }
 

@@ -27,7 +27,8 @@ struct DeviceSettings {
   std::filesystem::path cache_directory = {};
 };
 
-/// The settings that suit a device: its kind's family and the default cache directory.
+/// The settings that suit a device: its kind's family and the default cache directory; in debug
+/// builds fresh memory is poisoned.
 DeviceSettings default_settings(const DeviceInfo& info);
 
 class Device {

@@ -69,7 +69,9 @@ ProgramCache::ProgramCache(cl::Context context, cl::Device device, std::filesyst
   device_key_ += platform_version;
   if (directory_.empty()) return;
   try {
-    io::create_directories(directory_);
+    // What is loaded from here runs: nobody else may write to it.
+    io::create_directories(directory_.parent_path());
+    io::create_private_directory(directory_);
   } catch (const IoError& e) {
     log::warn("kernels are not cached on disk: {}", e.what());
     directory_.clear();

@@ -1,5 +1,5 @@
 // An in-order queue of device work: the first argument of every op and the only way work reaches a
-// device. Everything enqueued runs in order; only read(), map() and finish() wait for it.
+// device. Everything enqueued runs in order; only write(), read(), map() and finish() wait for it.
 #pragma once
 
 #include <array>

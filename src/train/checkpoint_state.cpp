@@ -25,7 +25,15 @@ Json model_to_json(const ModelConfig& m) {
           {"tie", m.tie},
           {"norm_eps", m.norm_eps},
           {"rope_theta", m.rope_theta},
+          {"gelu", m.gelu == op::Gelu::erf ? "erf" : "tanh"},
+          {"gelu", m.gelu == op::Gelu::erf ? "erf" : "tanh"},
           {"init_std", m.init_std}};
+}
+
+op::Gelu gelu_from_json(const json::Value& value) {
+  if (value.as_string() == "tanh") return op::Gelu::tanh;
+  if (value.as_string() != "erf") value.refuse("must be tanh or erf");
+  return op::Gelu::erf;
 }
 
 ModelConfig model_from_json(const json::Value& object) {
@@ -43,6 +51,7 @@ ModelConfig model_from_json(const json::Value& object) {
     m.tie = object.get("tie").as_bool();
     m.norm_eps = object.get("norm_eps").as_float();
     m.rope_theta = object.get("rope_theta").as_float();
+    m.gelu = gelu_from_json(object.get("gelu"));
     m.init_std = object.get("init_std").as_float();
     m.validate();
   } catch (const ConfigError& e) {

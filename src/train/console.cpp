@@ -172,12 +172,18 @@ void Console::print_step(const StepRecord& record, const RunLength& length) {
 
 void Console::evaluation(std::uint64_t step, const Evaluation& evaluation,
                          std::optional<double> best_loss) {
+  print_latest();
   const std::string bits =
       evaluation.bits_per_byte ? fmt::format("  {:.4f} bits/byte", *evaluation.bits_per_byte) : "";
   const bool is_best = !best_loss || evaluation.loss < *best_loss;
   sink_(fmt::format("val  {:>6}  loss {:.4f}  ppl {:.2f}{}  {}", step, evaluation.loss,
                     evaluation.perplexity, bits,
                     is_best ? "best so far" : fmt::format("best {:.4f}", *best_loss)));
+}
+
+void Console::print_latest() {
+  const bool has_line = !latest_ || (printed_ && printed_->step == latest_->step);
+  if (!has_line) print_step(*latest_, length_);
 }
 
 void Console::sample(std::uint64_t step, std::string_view text) {
@@ -191,8 +197,7 @@ void Console::saved(std::uint64_t step, std::uint64_t bytes, double seconds,
 }
 
 void Console::stopped(std::uint64_t step, std::string_view reason) {
-  const bool has_line = !latest_ || (printed_ && printed_->step == latest_->step);
-  if (!has_line) print_step(*latest_, length_);
+  print_latest();
   sink_(fmt::format("stop {:>6}  {}", step, reason));
 }
 

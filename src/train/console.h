@@ -74,6 +74,7 @@ class Console {
 
  private:
   void print_step(const StepRecord& record, const RunLength& length);
+  void print_latest();
 
   double every_s_;
   Sink sink_;

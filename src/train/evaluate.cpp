@@ -45,10 +45,9 @@ std::optional<double> bytes_per_token(const Dataset& dataset) {
   return static_cast<double>(*bytes) / static_cast<double>(dataset.num_tokens());
 }
 
-}  // namespace
-
-Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const Dataset& dataset,
-                    const EvaluationSettings& settings) {
+/// This rank's samples. Throws when the model and the data give none.
+Range samples_of(const Communicator& comm, const Decoder& decoder, const Dataset& dataset,
+                 const EvaluationSettings& settings) {
   const auto [B, T] = settings.shape;
   require<ConfigError>(B > 0 && T > 0 && T <= decoder.config().context, "eval.shape",
                        "cannot evaluate {} sequences of {} tokens at a time; both must be at least "
@@ -62,8 +61,16 @@ Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const 
       "the validation split has {} tokens, fewer than one sequence of {}: use a larger --val or "
       "a smaller train.sequence",
       dataset.num_tokens(), T);
-  const Range mine = split_evenly(
-      num_samples, static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())];
+  return split_evenly(num_samples,
+                      static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())];
+}
+
+}  // namespace
+
+Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const Dataset& dataset,
+                    const EvaluationSettings& settings) {
+  const Range mine =
+      agree(comm, "evaluating", [&] { return samples_of(comm, decoder, dataset, settings); });
   const Sums sums = agree(comm, "evaluating", [&] {
     return evaluate_samples(device, decoder, dataset, mine, settings.shape);
   });
@@ -72,11 +79,13 @@ Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const 
   Evaluation result;
   result.loss = totals[0] / totals[1];
   result.tokens = static_cast<std::uint64_t>(totals[1]);
-  require<NumericError>(
-      std::isfinite(result.loss), "numeric.loss",
-      "the validation loss is {}; the model has diverged: resume from an earlier checkpoint "
-      "with a lower optim.lr",
-      result.loss);
+  agree(comm, "evaluating", [&] {
+    require<NumericError>(
+        std::isfinite(result.loss), "numeric.loss",
+        "the validation loss is {}; the model has diverged: resume from an earlier checkpoint "
+        "with a lower optim.lr",
+        result.loss);
+  });
   result.perplexity = std::exp(result.loss);
   if (const auto bytes = bytes_per_token(dataset))
     result.bits_per_byte = result.loss / std::log(2.0) / *bytes;

@@ -91,10 +91,13 @@ void check_settings(const Settings& settings) {
                        "model.width = {} and model.heads = {}\n  heads must divide width",
                        model.width, model.heads);
   model_config(model, 1).validate();
-  require<ConfigError>(sequence_length(settings) <= model.context, "config.sequence",
-                       "train.sequence = {}\n  must be at most model.context = {}",
-                       settings.train.sequence, model.context);
-  check_batch(settings);
+  // Weights to start from bring their own context; the trainer checks against that.
+  if (settings.train.init_from.empty()) {
+    require<ConfigError>(sequence_length(settings) <= model.context, "config.sequence",
+                         "train.sequence = {}\n  must be at most model.context = {}",
+                         settings.train.sequence, model.context);
+    check_batch(settings);
+  }
   check_device(settings.device.use);
   require<ConfigError>(!settings.train.run.empty(), "config.value",
                        "train.run is empty\n  name the directory of the run");

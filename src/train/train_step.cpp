@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "dist/agree.h"
 #include "kernels/ops.h"
 
 namespace motley {
@@ -62,6 +63,9 @@ StepResult TrainStep::run(std::size_t num_leaves, const NextLeaf& next_leaf,
   std::vector<float> control(3);
   s.read<float>(control, control_);
   result.gradient_norm = control[1];
+  // Finite gradients whose squares overflow stop the update too; what stops it must be told.
+  if (control[2] > 0 && result.non_finite == 0)
+    result.non_finite = static_cast<std::uint64_t>(control[2]);
   return result;
 }
 
@@ -109,8 +113,10 @@ StepResult TrainStep::combine(const Sums& mine) {
     partials.push_back(sums.squares);
     partials.push_back(sums.non_finite);
   }
-  require<DataError>(result.tokens > 0, "data.no-targets",
-                     "a step has no token to predict; check the data set");
+  agree(comm_, "counting the tokens of a step", [&] {
+    require<DataError>(result.tokens > 0, "data.no-targets",
+                       "a step has no token to predict; check the data set");
+  });
   result.loss /= static_cast<double>(result.tokens);
   device_.stream().write<float>(partials_, partials);
   return result;

@@ -80,8 +80,11 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
       data_(open_train_data(comm, settings.data)),
       start_(find_start(comm, settings, run_, data_)),
       progress_(start_.progress),
-      leaf_shape_(choose_leaf_shape(settings, start_.model)),
-      leaves_per_step_(choose_leaves_per_step(settings, leaf_shape_, comm.size())),
+      leaf_shape_(agree(comm, "choosing the batch",
+                        [&] { return choose_leaf_shape(settings, start_.model); })),
+      leaves_per_step_(
+          agree(comm, "choosing the batch",
+                [&] { return choose_leaves_per_step(settings, leaf_shape_, comm.size()); })),
       my_leaves_(split_evenly(
           leaves_per_step_,
           static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())]),
@@ -100,7 +103,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
     metrics_.emplace(run_.metrics(), progress_.step);
   });
   agree(comm, "opening the log", [&] { run_.start_log(comm.rank()); });
-  evaluated_at_ = saved_at_ = progress_.step;
+  saved_at_ = progress_.step;
 }
 
 ExitCode Trainer::run() {
@@ -117,13 +120,13 @@ ExitCode Trainer::run() {
   std::string reason;
   while ((reason = reason_to_stop(stop)).empty()) {
     step();
-    if (is_due(settings_.train.eval_every)) evaluate_now();
+    const bool is_last = is_finished(settings_.train, progress_);
+    if (is_last || is_due(settings_.train.eval_every)) evaluate_now();
     if (is_due(settings_.train.sample_every)) sample_now();
-    if (is_due(settings_.train.save_every)) save_now();
+    if (is_last || is_due(settings_.train.save_every)) save_now();
   }
   prefetcher_.reset();
   const bool preempted = comm_.all_reduce_max(stop.signal()) != 0;
-  if (!preempted && evaluated_at_ != progress_.step) evaluate_now();
   if (saved_at_ != progress_.step) save_now();
   console_.stopped(progress_.step, reason);
   return preempted ? ExitCode::preempted : ExitCode::ok;
@@ -135,7 +138,10 @@ std::string Trainer::reason_to_stop(const StopRequests& stop) {
   if (out_of_patience_) {
     return fmt::format("no better validation loss in {} evaluations", settings_.train.patience);
   }
-  if (is_finished(settings_.train, progress_)) return "the limit is reached";
+  if (is_finished(settings_.train, progress_)) {
+    return fmt::format("the limit is reached after {:.2f} passes over the data",
+                       source_.epochs_before(progress_.step));
+  }
   return "";
 }
 
@@ -147,7 +153,7 @@ void Trainer::step() {
   const StepResult result =
       train_.run(my_leaves_.size(), [this] { return prefetcher_->next().batch; },
                  {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1});
-  check_finite(result);
+  agree(comm_, "checking the gradients", [&] { check_finite(result); });
   ++progress_.step;
   progress_.tokens += result.tokens;
   const double step_seconds = seconds_since(started);
@@ -193,7 +199,6 @@ void Trainer::check_finite(const StepResult& result) {
 
 void Trainer::evaluate_now() {
   if (!data_.validation) return;
-  evaluated_at_ = progress_.step;
   const Evaluation result = evaluate(device_, comm_, train_.decoder(), *data_.validation,
                                      {leaf_shape_, settings_.train.eval_tokens});
   const std::optional<double> best = progress_.best_loss;

@@ -60,7 +60,6 @@ class Trainer {
   std::optional<MetricsLog> metrics_;  // rank 0
   Console console_;
   std::uint64_t bad_steps_ = 0;  // in a row
-  std::uint64_t evaluated_at_ = 0;
   std::uint64_t saved_at_ = 0;
   bool out_of_patience_ = false;
   std::optional<Prefetcher> prefetcher_;  // last: its thread reads from what stands above

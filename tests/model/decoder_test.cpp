@@ -128,19 +128,25 @@ TEST(Decoder, RefusesASequenceBeyondTheContext) {
   EXPECT_THROW(run.decoder.forward(run.device.stream(), batch), ShapeError);
 }
 
+ModelConfig with_exact_gelu(ModelConfig config) {
+  config.gelu = op::Gelu::erf;
+  return config;
+}
+
 ModelConfig tied(ModelConfig config) {
   config.tie = true;
   return config;
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Models,
-                         testing::Values(Case{"gpt2_cpu", test::tiny_gpt2(), KernelFamily::cpu},
-                                         Case{"gpt2_gpu", test::tiny_gpt2(), KernelFamily::gpu},
-                                         Case{"llama_cpu", test::tiny_llama(), KernelFamily::cpu},
-                                         Case{"llama_gpu", test::tiny_llama(), KernelFamily::gpu},
-                                         Case{"llama_tied_cpu", tied(test::tiny_llama()),
-                                              KernelFamily::cpu}),
-                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Tiny, Models,
+    testing::Values(Case{"gpt2_cpu", test::tiny_gpt2(), KernelFamily::cpu},
+                    Case{"gpt2_erf_cpu", with_exact_gelu(test::tiny_gpt2()), KernelFamily::cpu},
+                    Case{"gpt2_gpu", test::tiny_gpt2(), KernelFamily::gpu},
+                    Case{"llama_cpu", test::tiny_llama(), KernelFamily::cpu},
+                    Case{"llama_gpu", test::tiny_llama(), KernelFamily::gpu},
+                    Case{"llama_tied_cpu", tied(test::tiny_llama()), KernelFamily::cpu}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace motley

@@ -165,7 +165,7 @@ TEST(Dataset, SaysWhatIsMissing) {
                   "'val' split");
   expect_mentions(message_of<DataError>([&] { Dataset::open(scratch.path(), Split::train); }),
                   "motley data prepare");
-  expect_mentions(message_of<IoError>([&] { Dataset::open(scratch / "none", Split::train); }),
+  expect_mentions(message_of<DataError>([&] { Dataset::open(scratch / "none", Split::train); }),
                   "none");
 }
 
