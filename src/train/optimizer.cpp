@@ -117,6 +117,7 @@ std::span<const std::string_view> Optimizer::state_names() const {
 
 std::vector<std::string_view> optimizer_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(rows));
   for (const OptimizerRow& row : rows) names.push_back(row.name);
   return names;
 }

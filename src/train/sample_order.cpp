@@ -1,5 +1,6 @@
 #include "train/sample_order.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/error.h"
@@ -13,8 +14,10 @@ namespace {
 // measuring.
 constexpr std::uint64_t num_rounds = 6;
 
+/// n is at least 1, and so is its root.
 std::uint64_t ceil_sqrt(std::uint64_t n) {
-  auto root = static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n)));
+  auto root =
+      std::max(std::uint64_t{1}, static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n))));
   // The double may be off by one either way; n below 2^62 keeps the squares within 64 bits.
   while (root * root < n) ++root;
   while (root > 1 && (root - 1) * (root - 1) >= n) --root;
