@@ -76,7 +76,7 @@ if [ -d "$dir/run" ] && [ -z "$(ls "$dir/run/ckpt" 2>/dev/null)" ]; then
 fi
 make_once "$dir/run" mpirun -n "$ranks" --bind-to none --oversubscribe "$motley" train \
   --model.preset llama-10m --data.path "$dir/data" --train.run "$dir/run" --train.minutes "$minutes" \
-  --train.micro_batch 4 --train.global_batch 4096 --train.eval_every 100 \
+  --train.micro_batch 4 --train.global_batch 2048 --train.eval_every 50 \
   --optim.lr 2e-3 --optim.warmup 20
 echo "== a sample"
 commands+=("$motley sample $dir/run --prompt 'The hacker' --tokens 120")
