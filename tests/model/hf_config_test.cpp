@@ -41,6 +41,15 @@ TEST(HfConfig, FillsInTheDefaultsOfTransformers) {
   EXPECT_TRUE(gpt2.tie);
 }
 
+TEST(HfConfig, TellsTheTwoGelusApart) {
+  const auto gelu = [](const char* name) {
+    return read_patched(test::hf_gpt2().config, {{"activation_function", name}}).gelu;
+  };
+  EXPECT_EQ(gelu("gelu"), op::Gelu::erf);
+  EXPECT_EQ(gelu("gelu_new"), op::Gelu::tanh);
+  EXPECT_EQ(gelu("gelu_pytorch_tanh"), op::Gelu::tanh);
+}
+
 TEST(HfConfig, FindsRopeThetaInBothPlaces) {
   const json base = test::hf_llama().config;
   EXPECT_EQ(read_patched(base, {{"rope_theta", 5e5}}).rope_theta, 5e5f);
@@ -63,19 +72,19 @@ TEST(HfConfig, AcceptsOptionsThatChangeNothing) {
                                         {"resid_pdrop", 0.1}});
 }
 
-/// A change that must be refused, and what the message must name.
+/// A change (RFC 7396) that must be refused, and what the message must name.
 struct Refused {
   const char* name;
   json base;
-  json patch;
+  const char* patch;
   const char* mention;
 };
 
 class RefusedHfConfig : public testing::TestWithParam<Refused> {};
 
 TEST_P(RefusedHfConfig, NamesFileAndMember) {
-  const std::string message =
-      message_of<CheckpointError>([] { read_patched(GetParam().base, GetParam().patch); });
+  const std::string message = message_of<CheckpointError>(
+      [] { read_patched(GetParam().base, json::parse(GetParam().patch)); });
   expect_mentions(message, "config.json");
   expect_mentions(message, GetParam().mention);
 }
@@ -86,47 +95,45 @@ const json llama = test::hf_llama().config;
 INSTANTIATE_TEST_SUITE_P(
     Options, RefusedHfConfig,
     testing::Values(
-        Refused{"Family", llama, {{"model_type", "mamba"}}, "mamba"},
-        Refused{"NoFamily", llama, {{"model_type", nullptr}}, "model_type"},
-        Refused{"Gelu", gpt2, {{"activation_function", "gelu"}}, "activation_function"},
-        Refused{"Scale", gpt2, {{"scale_attn_weights", false}}, "scale_attn_weights"},
-        Refused{"LayerScale", gpt2, {{"scale_attn_by_inverse_layer_idx", true}}, "inverse_layer"},
-        Refused{"Cross", gpt2, {{"add_cross_attention", true}}, "add_cross_attention"},
-        Refused{"Act", llama, {{"hidden_act", "gelu"}}, "hidden_act"},
-        Refused{"Bias", llama, {{"attention_bias", true}}, "attention_bias"},
-        Refused{"MlpBias", llama, {{"mlp_bias", true}}, "mlp_bias"},
-        Refused{"Scaling", llama, {{"rope_scaling", {{"rope_type", "llama3"}}}}, "rope_scaling"},
-        Refused{"OldScaling", llama, {{"rope_scaling", {{"type", "linear"}}}}, "rope_scaling"},
-        Refused{"Yarn", llama, {{"rope_parameters", {{"rope_type", "yarn"}}}}, "rope_parameters"},
-        Refused{"Partial", llama, {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor"},
-        Refused{"Quantized", llama, {{"quantization_config", {{"bits", 4}}}}, "quantization"}),
+        Refused{"Family", llama, R"({"model_type": "mamba"})", "mamba"},
+        Refused{"NoFamily", llama, R"({"model_type": null})", "model_type"},
+        Refused{"Relu", gpt2, R"({"activation_function": "relu"})", "activation_function"},
+        Refused{"Scale", gpt2, R"({"scale_attn_weights": false})", "scale_attn_weights"},
+        Refused{"LayerScale", gpt2, R"({"scale_attn_by_inverse_layer_idx": true})", "inverse"},
+        Refused{"Cross", gpt2, R"({"add_cross_attention": true})", "add_cross_attention"},
+        Refused{"Act", llama, R"({"hidden_act": "gelu"})", "hidden_act"},
+        Refused{"Bias", llama, R"({"attention_bias": true})", "attention_bias"},
+        Refused{"MlpBias", llama, R"({"mlp_bias": true})", "mlp_bias"},
+        Refused{"Scaling", llama, R"({"rope_scaling": {"rope_type": "llama3"}})", "rope_scaling"},
+        Refused{"OldScaling", llama, R"({"rope_scaling": {"type": "linear"}})", "rope_scaling"},
+        Refused{"Yarn", llama, R"({"rope_parameters": {"rope_type": "yarn"}})", "rope_parameters"},
+        Refused{"Partial", llama, R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor"},
+        Refused{"Quantized", llama, R"({"quantization_config": {"bits": 4}})", "quantization"}),
     [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Numbers, RefusedHfConfig,
     testing::Values(
-        Refused{"NoWidth", llama, {{"hidden_size", nullptr}}, "hidden_size"},
-        Refused{"ZeroHeads", llama, {{"num_attention_heads", 0}}, "num_attention_heads"},
-        Refused{"Negative", gpt2, {{"n_layer", -1}}, "n_layer"},
-        Refused{"Fraction", gpt2, {{"n_layer", 2.5}}, "n_layer"},
-        Refused{"Text", gpt2, {{"n_embd", "24"}}, "n_embd"},
-        Refused{"HugeVocab", gpt2, {{"vocab_size", 1ull << 40}}, "vocab"},
-        Refused{"HugeLayers", llama, {{"num_hidden_layers", 1000000000}}, "layers"},
-        Refused{"HugeWidth", gpt2, {{"n_embd", 3ull << 61}}, "width"},
-        Refused{"HugeHeads",
-                llama,
-                {{"num_attention_heads", 1 << 24}, {"head_dim", 1 << 24}},
+        Refused{"NoWidth", llama, R"({"hidden_size": null})", "hidden_size"},
+        Refused{"ZeroHeads", llama, R"({"num_attention_heads": 0})", "num_attention_heads"},
+        Refused{"Negative", gpt2, R"({"n_layer": -1})", "n_layer"},
+        Refused{"Fraction", gpt2, R"({"n_layer": 2.5})", "n_layer"},
+        Refused{"Text", gpt2, R"({"n_embd": "24"})", "n_embd"},
+        Refused{"HugeVocab", gpt2, R"({"vocab_size": 1099511627776})", "vocab"},
+        Refused{"HugeLayers", llama, R"({"num_hidden_layers": 1000000000})", "layers"},
+        Refused{"HugeWidth", gpt2, R"({"n_embd": 6917529027641081856})", "width"},
+        Refused{"HugeHeads", llama, R"({"num_attention_heads": 16777216, "head_dim": 16777216})",
                 "heads * head_dim"},
-        Refused{"NoGroups", llama, {{"num_key_value_heads", 0}}, "kv_heads"},
-        Refused{"Groups", llama, {{"num_key_value_heads", 3}}, "kv_heads"},
-        Refused{"OddHead", llama, {{"head_dim", 7}}, "head_dim"},
-        Refused{"UnevenHeads", gpt2, {{"n_head", 5}}, "heads"},
-        Refused{"ZeroEps", llama, {{"rms_norm_eps", 0}}, "norm_eps"},
-        Refused{"HugeEps", llama, {{"rms_norm_eps", 1e300}}, "rms_norm_eps"},
-        Refused{"Theta", llama, {{"rope_theta", -1}}, "rope_theta"},
-        Refused{"ThetaText", llama, {{"rope_parameters", {{"rope_theta", "1"}}}}, "rope_theta"},
-        Refused{"RopeList", llama, {{"rope_parameters", json::array()}}, "rope_parameters"},
-        Refused{"Tie", llama, {{"tie_word_embeddings", 1}}, "tie_word_embeddings"}),
+        Refused{"NoGroups", llama, R"({"num_key_value_heads": 0})", "kv_heads"},
+        Refused{"Groups", llama, R"({"num_key_value_heads": 3})", "kv_heads"},
+        Refused{"OddHead", llama, R"({"head_dim": 7})", "head_dim"},
+        Refused{"UnevenHeads", gpt2, R"({"n_head": 5})", "heads"},
+        Refused{"ZeroEps", llama, R"({"rms_norm_eps": 0})", "norm_eps"},
+        Refused{"HugeEps", llama, R"({"rms_norm_eps": 1e300})", "rms_norm_eps"},
+        Refused{"Theta", llama, R"({"rope_theta": -1})", "rope_theta"},
+        Refused{"ThetaText", llama, R"({"rope_parameters": {"rope_theta": "1"}})", "rope_theta"},
+        Refused{"RopeList", llama, R"({"rope_parameters": []})", "rope_parameters"},
+        Refused{"Tie", llama, R"({"tie_word_embeddings": 1})", "tie_word_embeddings"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(HfConfig, RefusesDamagedText) {
@@ -146,7 +153,9 @@ TEST(HfConfig, WritesWhatItReads) {
   odd.norm_eps = 1.2345678e-6f;
   odd.rope_theta = 123456.7f;
   odd.tie = true;
-  for (const ModelConfig& config : {test::tiny_gpt2(), test::tiny_llama(), odd}) {
+  ModelConfig erf = test::tiny_gpt2();
+  erf.gelu = op::Gelu::erf;
+  for (const ModelConfig& config : {test::tiny_gpt2(), test::tiny_llama(), odd, erf}) {
     const std::string text = hf_config_text(config, {.dtype = Dtype::bf16, .end_of_text = 3});
     EXPECT_EQ(describe(read_hf_config(scratch.write("config.json", text))), describe(config));
   }

@@ -13,15 +13,15 @@
 namespace motley::test {
 
 /// The device of a rank: the machine's first, opened once a rank, so that programs are built once.
-/// Never closed: the driver's own globals may be gone when ours would be destroyed.
 inline Device& device_of(int rank) {
+  // Asked for first: the driver's own globals are made here and outlive the devices.
+  static const DeviceInfo info = list_devices().at(0);
   static std::mutex mutex;
-  static auto& devices = *new std::vector<std::unique_ptr<Device>>;
+  static std::vector<std::unique_ptr<Device>> devices;
   const std::lock_guard lock(mutex);
   while (devices.size() <= static_cast<std::size_t>(rank)) {
     devices.push_back(std::make_unique<Device>(
-        list_devices().at(0),
-        DeviceSettings{.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}));
+        info, DeviceSettings{.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}));
   }
   return *devices[static_cast<std::size_t>(rank)];
 }
