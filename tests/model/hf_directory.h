@@ -176,9 +176,10 @@ inline void expect_refused(const ScratchDirectory& scratch,
 
 /// A config as a text that differs when any member does.
 inline std::string describe(const ModelConfig& m) {
-  return fmt::format("{} V{} T{} L{} C{} H{} G{} D{} F{} tie {} eps {} theta {} std {}",
+  return fmt::format("{} V{} T{} L{} C{} H{} G{} D{} F{} tie {} eps {} theta {} std {} gelu {}",
                      m.traits().name, m.vocab, m.context, m.layers, m.width, m.heads, m.kv_heads,
-                     m.head_dim, m.mlp_width, m.tie, m.norm_eps, m.rope_theta, m.init_std);
+                     m.head_dim, m.mlp_width, m.tie, m.norm_eps, m.rope_theta, m.init_std,
+                     m.gelu == op::Gelu::erf ? "erf" : "tanh");
 }
 
 }  // namespace motley::test
