@@ -26,7 +26,6 @@ Json model_to_json(const ModelConfig& m) {
           {"norm_eps", m.norm_eps},
           {"rope_theta", m.rope_theta},
           {"gelu", m.gelu == op::Gelu::erf ? "erf" : "tanh"},
-          {"gelu", m.gelu == op::Gelu::erf ? "erf" : "tanh"},
           {"init_std", m.init_std}};
 }
 
