@@ -134,6 +134,7 @@ void run_ranks(int num_ranks, const std::function<void(Communicator&)>& body) {
                        num_ranks);
   ThreadGroup group(static_cast<std::size_t>(num_ranks));
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(num_ranks));
   for (int rank = 0; rank < num_ranks; ++rank) {
     threads.emplace_back([&, rank] {
       try {

@@ -248,8 +248,8 @@ Source read_source(const fs::path& path) {
     // The signature keeps its lines, so that the compiler's line numbers stay those of the file.
     const auto lines = std::count(bare.begin() + static_cast<std::ptrdiff_t>(open),
                                   bare.begin() + static_cast<std::ptrdiff_t>(brace), '\n');
-    source.text += flat.substr(copied, open - copied) + "(" + list + ")" +
-                   std::string(static_cast<std::size_t>(lines), '\n') + "{" + body;
+    source.text.append(flat, copied, open - copied).append("(").append(list).append(")");
+    source.text.append(static_cast<std::size_t>(lines), '\n').append("{").append(body);
     copied = brace + 1;
     at = copied;
     source.kernels.push_back(std::move(kernel));
