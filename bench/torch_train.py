@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The reference workload of bench_train under PyTorch, for the same figure on the same machine.
 
-    apt install python3-torch
+    apt install python3-torch libopenblas0    # without OpenBLAS its products are fifty times slower
     OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_train.py [--steps 20] [--threads N] [--bf16]
 
 GPT-2 style, 6 layers, width 384, 6 heads, T = 256, vocabulary 8192, batch 8, AdamW with clipping, random tokens.
