@@ -1,31 +1,18 @@
 // Runs the built program as a user would and looks at what it prints and how it ends.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "tests/launch/outcome.h"
 
 namespace motley {
 namespace {
 
-struct Outcome {
-  int exit_code = -1;
-  std::string text;  // standard output and errors
-};
+using test::Outcome;
 
 Outcome run(const std::string& arguments) {
-  FILE* pipe = ::popen((std::string(MOTLEY_PROGRAM " ") + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return {};
-  Outcome outcome;
-  std::array<char, 4096> block{};
-  while (const std::size_t count = std::fread(block.data(), 1, block.size(), pipe)) {
-    outcome.text.append(block.data(), count);
-  }
-  const int status = ::pclose(pipe);
-  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
-  return outcome;
+  return test::run_command(std::string(MOTLEY_PROGRAM " ") + arguments);
 }
 
 bool contains(const std::string& text, const std::string& part) {

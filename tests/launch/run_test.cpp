@@ -1,10 +1,7 @@
 // Whole runs of the built program: from a text to a trained model and back, resumed, under mpirun,
 // and refused.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -12,27 +9,16 @@
 
 #include "tensor/hash.h"
 #include "tensor/io.h"
+#include "tests/launch/outcome.h"
 #include "tests/scratch_directory.h"
 
 namespace motley {
 namespace {
 
-struct Outcome {
-  int exit_code = -1;
-  std::string text;
-};
+using test::Outcome;
 
 Outcome run(const std::string& command) {
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return {};
-  Outcome outcome;
-  std::array<char, 4096> block{};
-  while (const std::size_t count = std::fread(block.data(), 1, block.size(), pipe)) {
-    outcome.text.append(block.data(), count);
-  }
-  const int status = ::pclose(pipe);
-  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
-  return outcome;
+  return test::run_command(command);
 }
 
 void expect_ok(const std::string& command) {
