@@ -12,6 +12,7 @@ namespace motley::launch {
 using Arguments = std::span<const std::string>;
 
 int command_devices(Arguments arguments);
+int command_doctor(Arguments arguments);
 int command_tokenizer(Arguments arguments);
 int command_data(Arguments arguments);
 int command_config(Arguments arguments);

@@ -5,6 +5,7 @@
 
 #include "dist/agree.h"
 #include "dist/job.h"
+#include "dist/same_build.h"
 #include "launch/command.h"
 #include "launch/open_device.h"
 #include "launch/report.h"
@@ -42,6 +43,7 @@ void print(const Evaluation& result, bool as_json) {
 
 int run_eval(Communicator& comm, const EvalRequest& request) {
   log::set_rank(comm.rank(), comm.size());
+  same_build_on_all(comm, MOTLEY_VERSION);
   const auto weights =
       agree(comm, "opening the weights", [&] { return open_weights(request.weights); });
   auto dataset = agree(comm, "opening the data", [&] {
@@ -75,7 +77,7 @@ int command_eval(Arguments arguments) {
       cxxopts::value<std::size_t>()->default_value("0"))(
       "tokens", "how many tokens at most; 0: all",
       cxxopts::value<std::uint64_t>()->default_value("0"))(
-      "device", "auto, cpu, gpu, index:N or name:TEXT",
+      "device", "auto, cpu, gpu, index:N, name:TEXT or pci:ADDRESS, also by rank and host",
       cxxopts::value<std::string>()->default_value("auto"))("json", "print JSON");
   options.parse_positional({"weights", "data"});
   const auto parsed = parse_options(options, arguments);

@@ -8,6 +8,7 @@
 #include "launch/open_device.h"
 #include "model/decoder.h"
 #include "tensor/error.h"
+#include "tensor/printable.h"
 #include "train/checkpoint_weights.h"
 #include "train/generate.h"
 #include "train/tokenizer.h"
@@ -29,15 +30,7 @@ Tokenizer find_tokenizer(const cxxopts::ParseResult& parsed, const WeightSource&
 
 /// Prints what is whole; the terminal never sees a control character of the model's making.
 void print_text(const std::string& text) {
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    const bool is_control = (u < 0x20 && c != '\n' && c != '\t') || u == 0x7f;
-    if (is_control) {
-      fmt::print("\\x{:02x}", u);
-    } else {
-      std::fputc(c, stdout);
-    }
-  }
+  fmt::print("{}", printable(text));
   require<IoError>(std::fflush(stdout) == 0, "io.failed", "the text could not be written");
 }
 
@@ -95,7 +88,7 @@ int command_sample(Arguments arguments) {
       "seed", "the same seed gives the same text",
       cxxopts::value<std::uint64_t>()->default_value("1337"))(
       "tokenizer", "a tokenizer.json; else the one beside the weights",
-      cxxopts::value<std::string>())("device", "auto, cpu, gpu, index:N or name:TEXT",
+      cxxopts::value<std::string>())("device", "auto, cpu, gpu, index:N, name:TEXT or pci:ADDRESS",
                                      cxxopts::value<std::string>()->default_value("auto"));
   options.parse_positional({"weights"});
   const auto parsed = parse_options(options, arguments);

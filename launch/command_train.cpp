@@ -1,40 +1,101 @@
 // motley train: trains a model, alone or as one of many ranks under mpirun.
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "dist/agree.h"
 #include "dist/job.h"
+#include "dist/same_build.h"
+#include "dist/thread_comm.h"
+#include "dist/watchdog.h"
 #include "launch/command.h"
 #include "launch/open_device.h"
 #include "launch/report.h"
+#include "tensor/error.h"
 #include "tensor/log.h"
+#include "train/run_directory.h"
 #include "train/settings.h"
 #include "train/settings_table.h"
 #include "train/trainer.h"
 
 namespace motley::launch {
+namespace {
+
+/// From here on a job that stands still is ended; null when the settings do without that.
+std::unique_ptr<Watchdog> start_watchdog(Communicator& comm, const Settings& settings,
+                                         const Device& device) {
+  if (!settings.dist.watchdog) return nullptr;
+  return std::make_unique<Watchdog>(
+      comm, WatchdogSettings{.log_directory = RunDirectory(settings.train.run).logs(),
+                             .device = device.info().name,
+                             .step_timeout = settings.dist.step_timeout});
+}
+
+int train(Communicator& comm, Device& device, const Settings& settings) {
+  const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings, device);
+  Trainer trainer(device, comm, settings, MOTLEY_VERSION);
+  return static_cast<int>(trainer.run());
+}
+
+void check_simulation(const Settings& settings, const Communicator& comm) {
+  require<ConfigError>(settings.dist.simulate_ranks == 0 || comm.size() == 1,
+                       "config.simulate-ranks",
+                       "dist.simulate_ranks = {} on one of {} ranks\n  simulated ranks are threads "
+                       "of one process; leave mpirun or the setting out",
+                       settings.dist.simulate_ranks, comm.size());
+}
+
+/// Ranks as threads of this process, which share its cores and its OpenCL device; each opens that
+/// for itself.
+int train_simulated(Communicator& comm, const Settings& settings) {
+  const PlacedDevice placed = place_device(comm, settings.device);
+  check_placed(placed, settings.device);
+  int exit_code = 0;
+  run_ranks(static_cast<int>(settings.dist.simulate_ranks), [&](Communicator& simulated) {
+    log::set_thread_rank(simulated.rank(), simulated.size());
+    try {
+      const std::unique_ptr<Device> device = agree(
+          simulated, "opening a device", [&] { return open_placed(placed, settings.device); });
+      const int code = train(simulated, *device, settings);
+      if (simulated.rank() == 0) exit_code = code;
+    } catch (const std::exception& error) {
+      if (is_agreed(error)) throw;
+      const Failure failure = current_failure();
+      throw Error(failure.exit_code, failure.code,
+                  fmt::format("{}: {}", simulated.name(), failure.message));
+    }
+  });
+  return exit_code;
+}
+
+}  // namespace
 
 int command_train(Arguments arguments) {
   if (asks_for_help(arguments)) {
     fmt::print(
         "Usage: motley train [CONFIG.toml] [--section.key value ...]\n"
-        "       mpirun -n RANKS --bind-to none motley train ...\n\n"
+        "       mpirun -n RANKS --bind-to none motley train ...\n"
+        "       motley train --simulate-ranks RANKS ...\n\n"
         "Trains a model and writes a run directory: config.toml, metrics.jsonl, log/ and ckpt/.\n"
         "Settings: defaults < preset < CONFIG.toml < flags; `motley config show` prints them "
-        "all.\n\n{}",
+        "all.\n"
+        "--inject RANK:STEP:FAULT makes a rank fail on purpose, to see what happens then.\n\n{}",
         describe_settings());
     return 0;
   }
   return run_job(
       [&](Communicator& comm) {
         log::set_rank(comm.rank(), comm.size());
+        same_build_on_all(comm, MOTLEY_VERSION);
         const ResolvedSettings settings = agree(comm, "reading the settings", [&] {
           ResolvedSettings resolved = resolve_settings(arguments);
           check_settings_for_training(resolved.values);
+          check_simulation(resolved.values, comm);
           return resolved;
         });
+        if (settings.values.dist.simulate_ranks > 0) return train_simulated(comm, settings.values);
         const std::unique_ptr<Device> device = open_device(comm, settings.values.device);
-        Trainer trainer(*device, comm, settings.values, MOTLEY_VERSION);
-        return static_cast<int>(trainer.run());
+        return train(comm, *device, settings.values);
       },
       report_error);
 }

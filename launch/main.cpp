@@ -24,8 +24,9 @@ struct Command {
   int (*run)(Arguments arguments);
 };
 
-constexpr std::array<Command, 10> commands{{
+constexpr std::array<Command, 11> commands{{
     {"devices", "list the OpenCL devices of this machine", command_devices},
+    {"doctor", "check what training needs, alone or under mpirun", command_doctor},
     {"tokenizer", "train a tokenizer; encode and decode text", command_tokenizer},
     {"data", "prepare and inspect data sets", command_data},
     {"config", "show settings, presets and where each value comes from", command_config},

@@ -2,6 +2,8 @@
 
 #include "dist/agree.h"
 #include "dist/placement.h"
+#include "dist/placement_devices.h"
+#include "tensor/error.h"
 #include "tensor/log.h"
 
 namespace motley::launch {
@@ -17,18 +19,36 @@ DeviceSettings device_settings(const DeviceInfo& info, const DeviceChoiceSetting
 
 }  // namespace
 
-std::unique_ptr<Device> open_device(Communicator& comm, const DeviceChoiceSettings& settings) {
-  const Placement placement = place(comm);
+PlacedDevice place_device(Communicator& comm, const DeviceChoiceSettings& settings) {
+  const DeviceSpec spec =
+      agree(comm, "reading device.use", [&] { return DeviceSpec::parse(settings.use); });
+  const Placement placement = place(comm, core_need(spec.list_for(comm.host()), comm.local_rank()));
   for (const std::string& warning : placement.warnings) log::warn("{}", warning);
   log::debug("{}", placement.summary());
+  const std::vector<DeviceInfo> devices =
+      agree(comm, "listing the devices", [] { return list_devices(); });
+  const DeviceSharing sharing = settings.share ? DeviceSharing::allow : DeviceSharing::refuse;
+  const DeviceInfo info = agree_on_device(comm, devices, spec, sharing);
+  return {placement, info, devices};
+}
+
+void check_placed(const PlacedDevice& placed, const DeviceChoiceSettings& settings) {
+  const std::string refused = explain_one_core(placed.info, placed.placement);
+  if (!settings.one_core && !refused.empty()) throw EnvironmentError("placement.one-core", refused);
+  const std::string warning = explain_slow_placement(placed.info, placed.placement);
+  if (!warning.empty()) log::warn("{}", warning);
+}
+
+std::unique_ptr<Device> open_placed(const PlacedDevice& placed,
+                                    const DeviceChoiceSettings& settings) {
+  return std::make_unique<Device>(placed.info, device_settings(placed.info, settings));
+}
+
+std::unique_ptr<Device> open_device(Communicator& comm, const DeviceChoiceSettings& settings) {
+  const PlacedDevice placed = place_device(comm, settings);
   return agree(comm, "opening a device", [&] {
-    const std::vector<DeviceInfo> devices = list_devices();
-    const DeviceSharing sharing = settings.share ? DeviceSharing::allow : DeviceSharing::refuse;
-    const DeviceInfo& info =
-        choose_device(devices, settings.use, comm.local_rank(), comm.local_size(), sharing);
-    const std::string warning = explain_overcommit(info, placement);
-    if (!warning.empty()) log::warn("{}", warning);
-    return std::make_unique<Device>(info, device_settings(info, settings));
+    check_placed(placed, settings);
+    return open_placed(placed, settings);
   });
 }
 

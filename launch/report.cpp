@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "tensor/error.h"
+#include "tensor/printable.h"
 
 namespace motley::launch {
 namespace {
@@ -40,7 +41,7 @@ void report_error(const std::exception& error) {
   std::fflush(stdout);
   // fputs and not fmt::print, which throws where stderr cannot be written: there is nobody left to
   // tell.
-  std::fputs((verdict_on(error).text + "\n").c_str(), stderr);
+  std::fputs((printable_message(verdict_on(error).text) + "\n").c_str(), stderr);
 }
 
 int exit_code_for(const std::exception& error) {

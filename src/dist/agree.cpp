@@ -65,6 +65,10 @@ Difference first_difference(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+void throw_agreed(const Failure& failure) {
+  throw_agreed(failure.exit_code, failure.code, failure.message);
+}
+
 bool is_agreed(const std::exception& error) {
   return dynamic_cast<const AgreedMark*>(&error) != nullptr;
 }

@@ -32,6 +32,9 @@ struct Failure {
 /// The failure of the exception being handled. Call from a catch block.
 Failure current_failure();
 
+/// Throws the error that this failure stands for, marked as known to all ranks.
+[[noreturn]] void throw_agreed(const Failure& failure);
+
 /// Collective. Returns when no rank has failed; otherwise throws on every rank the error of the
 /// lowest failing rank: same type (by exit code), code and text, the text after "rank 1 on node2,
 /// <phase>: ".
@@ -62,6 +65,19 @@ auto agree(Communicator& comm, std::string_view phase, F&& fn) -> std::invoke_re
     agree_on(comm, phase, failure);
     return std::move(*result);
   }
+}
+
+/// Runs fn(), which on every rank does the same with the same values: what it throws counts as
+/// agreed although nothing is exchanged.
+template <class F>
+void on_all(F&& fn) {
+  std::optional<Failure> failure;
+  try {
+    std::forward<F>(fn)();
+  } catch (const std::exception&) {
+    failure = current_failure();
+  }
+  if (failure) throw_agreed(*failure);
 }
 
 /// Collective. Throws EnvironmentError on every rank unless all ranks pass the same text. The

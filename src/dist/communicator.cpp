@@ -1,26 +1,92 @@
 #include "dist/communicator.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <thread>
 
-#include "dist/shard_plan.h"
 #include "tensor/checked.h"
 
 namespace motley {
+
+void Backoff::pause() {
+  using std::chrono::microseconds;
+  const auto waited =
+      std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start_);
+  if (waited < microseconds(20)) return;
+  if (waited < microseconds(200)) return std::this_thread::yield();
+  constexpr microseconds shortest(50);
+  const bool is_device = what_ == For::device;
+  const microseconds longest(is_device ? 2000 : 200);
+  std::this_thread::sleep_for(std::clamp(waited / (is_device ? 8 : 100), shortest, longest));
+}
 
 std::string Communicator::name() const {
   return fmt::format("rank {} on {}", rank(), host());
 }
 
+std::future<void> Communicator::post(std::function<void()> work) {
+  if (thread_ != nullptr) return thread_->post(std::move(work));
+  std::packaged_task<void()> task(std::move(work));
+  task();
+  return task.get_future();
+}
+
+void Communicator::run(const std::function<void()>& work) {
+  if (thread_ == nullptr || thread_->is_current()) return work();
+  thread_->post(work).get();
+}
+
+void Communicator::set_pump(std::function<void()> hook) {
+  if (thread_ != nullptr) thread_->set_pump(std::move(hook));
+}
+
+void Communicator::pause(Backoff& backoff) {
+  check_peers();
+  require<CommError>(!has_given_up_.load(), "comm.given-up",
+                     "{} has stopped waiting for other ranks after an error of its own", name());
+  if (thread_ != nullptr) thread_->pump_if_due();
+  backoff.pause();
+}
+
 void Communicator::barrier() {
-  do_barrier();
+  run([&] { do_barrier(); });
+}
+
+/// Dissemination (Hensgen et al. 1988): after round k everybody has heard of 2^k ranks.
+void Communicator::do_barrier() {
+  const std::unique_ptr<Transfers> messages = transfers();
+  const std::byte token{1};
+  std::byte heard{0};
+  for (std::size_t distance = 1; distance < count(); distance *= 2) {
+    messages->receive(std::span(&heard, 1),
+                      static_cast<int>((index() + count() - distance) % count()));
+    messages->send(std::span(&token, 1), static_cast<int>((index() + distance) % count()));
+    wait_until([&] { return messages->test(); });
+  }
 }
 
 void Communicator::broadcast(std::span<std::byte> bytes, int root) {
   require<ShapeError>(root >= 0 && root < size(), "comm.root",
                       "{}: broadcast from rank {} of {} ranks", name(), root, size());
-  do_broadcast(bytes, root);
+  run([&] { do_broadcast(bytes, root); });
+}
+
+/// A binomial tree: the rank at distance d from the root hears from d without its lowest bit.
+void Communicator::do_broadcast(std::span<std::byte> bytes, int root) {
+  const std::unique_ptr<Transfers> messages = transfers();
+  const auto rank_at = [&](std::size_t distance) {
+    return static_cast<int>((distance + static_cast<std::size_t>(root)) % count());
+  };
+  const std::size_t mine = (index() + count() - static_cast<std::size_t>(root)) % count();
+  std::size_t bit = 1;
+  while (bit < count() && (mine & bit) == 0) bit *= 2;
+  if (mine != 0) {
+    messages->receive(bytes, rank_at(mine - bit));
+    wait_until([&] { return messages->test(); });
+  }
+  for (bit /= 2; bit > 0; bit /= 2) {
+    if (mine + bit < count()) messages->send(bytes, rank_at(mine + bit));
+  }
+  wait_until([&] { return messages->test(); });
 }
 
 std::string Communicator::broadcast_text(std::string_view text, int root) {
@@ -40,7 +106,23 @@ void Communicator::all_gather(std::span<std::byte> all, std::span<const std::byt
   for (std::size_t r = 0; r < count(); ++r)
     shards.push_back({r * mine.size(), (r + 1) * mine.size()});
   std::copy(mine.begin(), mine.end(), all.subspan(shards[index()].begin).begin());
-  do_all_gather_shards(all, shards);
+  run([&] { do_all_gather_shards(all, shards); });
+}
+
+/// Direct exchange: every rank sends its shard to every other.
+void Communicator::do_all_gather_shards(std::span<std::byte> values,
+                                        std::span<const Range> shards) {
+  const std::unique_ptr<Transfers> messages = transfers();
+  const auto part = [&](std::size_t r) {
+    return values.subspan(shards[r].begin, shards[r].size());
+  };
+  for (std::size_t r = 0; r < count(); ++r) {
+    if (r != index()) messages->receive(part(r), static_cast<int>(r));
+  }
+  // Each rank starts with its right-hand neighbour, so that no rank is everybody's first target.
+  for (std::size_t step = 1; step < count(); ++step)
+    messages->send(part(index()), static_cast<int>((index() + step) % count()));
+  wait_until([&] { return messages->test(); });
 }
 
 std::vector<std::int64_t> Communicator::all_gather_int(std::int64_t value) {
@@ -59,7 +141,7 @@ std::vector<std::string> Communicator::all_gather_text(std::string_view mine) {
   }
   std::string joined(end, '\0');
   std::copy(mine.begin(), mine.end(), joined.data() + shards[index()].begin);
-  do_all_gather_shards(std::as_writable_bytes(std::span(joined)), shards);
+  all_gather_shards(std::as_writable_bytes(std::span(joined)), shards);
   std::vector<std::string> texts;
   texts.reserve(shards.size());
   for (const Range& shard : shards) texts.push_back(joined.substr(shard.begin, shard.size()));
@@ -108,34 +190,16 @@ void Communicator::check_shards(std::size_t num_values, std::span<const Range> s
   }
 }
 
-void Communicator::reduce_scatter(std::span<float> values, std::span<const Range> shards) {
-  check_shards(values.size(), shards);
-  do_reduce_scatter(values, shards);
-}
-
 void Communicator::all_gather_shards(std::span<float> values, std::span<const Range> shards) {
   check_shards(values.size(), shards);
   std::vector<Range> bytes(shards.begin(), shards.end());
   for (Range& range : bytes) range = {range.begin * sizeof(float), range.end * sizeof(float)};
-  do_all_gather_shards(std::as_writable_bytes(values), bytes);
+  run([&] { do_all_gather_shards(std::as_writable_bytes(values), bytes); });
 }
 
 void Communicator::all_gather_shards(std::span<std::byte> values, std::span<const Range> shards) {
   check_shards(values.size(), shards);
-  do_all_gather_shards(values, shards);
-}
-
-void add_in_order(std::span<float> out, std::span<const float* const> sources) {
-  std::array<float, 1024>
-      sums{};  // a block stays in the nearest cache while all sources pass over it
-  for (std::size_t begin = 0; begin < out.size(); begin += sums.size()) {
-    const std::size_t num = std::min(sums.size(), out.size() - begin);
-    std::copy_n(sources[0] + begin, num, sums.begin());
-    for (const float* source : sources.subspan(1)) {
-      for (std::size_t i = 0; i < num; ++i) sums[i] += source[begin + i];
-    }
-    std::copy_n(sums.begin(), num, out.begin() + static_cast<std::ptrdiff_t>(begin));
-  }
+  run([&] { do_all_gather_shards(values, shards); });
 }
 
 }  // namespace motley

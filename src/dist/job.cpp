@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -30,6 +31,13 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   return name.data();
+}
+
+/// MPI_Init explores the machine with hwloc, whose OpenCL plug-in would load the drivers before
+/// placement has told them how many threads they may start. Debian's mpirun leaves plug-ins out,
+/// but only on the host it is called on.
+void keep_hwloc_from_opencl() {
+  ::setenv("HWLOC_COMPONENTS", "-opencl", 0);  // NOLINT(concurrency-mt-unsafe): no thread yet
 }
 
 void start_mpi() {
@@ -63,10 +71,15 @@ Error with_rank(const Communicator* comm, const Failure& failure) {
 int run_under_mpi(const std::function<int(Communicator&)>& body,
                   const std::function<void(const std::exception&)>& report) {
   int exit_code = 0;
+  keep_hwloc_from_opencl();
+  // A write to a peer that has just died must not kill this rank as well: mpirun would name it
+  // instead.
+  std::signal(SIGPIPE, SIG_IGN);
+  CommThread thread;  // MPI lives and dies on it
   std::unique_ptr<MpiComm> comm;
   try {
-    start_mpi();
-    comm = std::make_unique<MpiComm>(MPI_COMM_WORLD);
+    thread.post(start_mpi).get();
+    comm = std::make_unique<MpiComm>(thread, MPI_COMM_WORLD);
     check_size(*comm);
     log::set_rank(comm->rank(), comm->size());
     exit_code = body(*comm);
@@ -80,7 +93,7 @@ int run_under_mpi(const std::function<int(Communicator&)>& body,
     if (comm->rank() == 0) report(error);
   }
   // All ranks come here, so this cannot wait for one that is gone.
-  MPI_Finalize();
+  thread.post([] { MPI_Finalize(); }).get();
   return exit_code;
 }
 

@@ -5,123 +5,158 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <tuple>
 
 #include "dist/shard_plan.h"
-#include "tensor/error.h"
 
 namespace motley {
 namespace {
 
+using Processors = std::vector<Processor>;
+
 bool by_core(const Processor& a, const Processor& b) {
-  return std::tie(a.package, a.core, a.id) < std::tie(b.package, b.core, b.id);
+  return std::tie(a.numa, a.package, a.core, a.id) < std::tie(b.numa, b.package, b.core, b.id);
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+/// Sorted processors in runs of those that belong together.
+template <class Same>
+std::vector<Processors> group(const Processors& sorted, Same same) {
+  std::vector<Processors> groups;
+  for (const Processor& processor : sorted) {
+    if (groups.empty() || !same(groups.back().back(), processor)) groups.emplace_back();
+    groups.back().push_back(processor);
   }
-  return result;
+  return groups;
 }
 
-using Candidates = std::vector<const DeviceInfo*>;
+std::vector<Processors> group_by_core(const Processors& sorted) {
+  return group(sorted, [](const Processor& a, const Processor& b) {
+    return std::tie(a.numa, a.package, a.core) == std::tie(b.numa, b.package, b.core);
+  });
+}
 
-template <class Predicate>
-Candidates select(std::span<const DeviceInfo> devices, Predicate fits) {
-  Candidates found;
-  for (const DeviceInfo& device : devices) {
-    if (fits(device)) found.push_back(&device);
+std::vector<Processors> group_by_node(const Processors& sorted) {
+  return group(sorted, [](const Processor& a, const Processor& b) { return a.numa == b.numa; });
+}
+
+Processors join(std::span<const Processors> groups) {
+  Processors joined;
+  for (const Processors& one : groups) joined.insert(joined.end(), one.begin(), one.end());
+  return joined;
+}
+
+std::size_t num_cores(Processors processors) {
+  std::sort(processors.begin(), processors.end(), by_core);
+  return group_by_core(processors).size();
+}
+
+/// Part `position` of `parts` equal ones: whole cores where there are enough.
+Processors part_of_node(const Processors& sorted, std::size_t parts, std::size_t position) {
+  std::vector<Processors> units = group_by_core(sorted);
+  if (units.size() < parts) {
+    units.clear();
+    for (const Processor& processor : sorted) units.push_back({processor});
   }
-  return found;
+  if (units.size() < parts) return units[position % units.size()];
+  const Range range = split_evenly(units.size(), parts)[position];
+  return join(std::span(units).subspan(range.begin, range.size()));
 }
 
-bool is_cpu(const DeviceInfo& device) {
-  return device.kind == DeviceKind::cpu;
-}
-
-Candidates select_index(std::span<const DeviceInfo> devices, std::string_view spec) {
-  const std::string_view digits = spec.substr(spec.find(':') + 1);
-  std::size_t index = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-  require<ConfigError>(error == std::errc{} && end == digits.data() + digits.size(), "device.spec",
-                       "'{}' is not a device; after 'index:' comes a number such as index:0", spec);
-  if (index >= devices.size()) return {};
-  return {&devices[index]};
-}
-
-/// Every device that `spec` may mean, in order of preference.
-Candidates candidates(std::span<const DeviceInfo> devices, std::string_view spec) {
-  if (spec == "cpu") return select(devices, is_cpu);
-  if (spec == "gpu") return select(devices, [](auto& d) { return d.kind == DeviceKind::gpu; });
-  if (spec == "auto") {
-    Candidates others = select(devices, [](auto& d) { return !is_cpu(d); });
-    return others.empty() ? select(devices, is_cpu) : others;
+/// How many of `num_ranks` go to each node: the next always where a rank then has most cores.
+std::vector<std::size_t> ranks_per_node(std::span<const Processors> nodes, std::size_t num_ranks) {
+  std::vector<std::size_t> counts(nodes.size(), 0);
+  for (std::size_t rank = 0; rank < num_ranks; ++rank) {
+    std::size_t best = 0;
+    for (std::size_t node = 1; node < nodes.size(); ++node) {
+      const std::size_t here = nodes[node].size() * (counts[best] + 1);
+      if (here > nodes[best].size() * (counts[node] + 1)) best = node;
+    }
+    ++counts[best];
   }
-  if (spec.starts_with("index:")) return select_index(devices, spec);
-  if (spec.starts_with("name:") && spec.size() > 5) {
-    const std::string text = lower(spec.substr(5));
-    return select(devices, [&](auto& d) { return lower(d.name).find(text) != std::string::npos; });
-  }
-  fail<ConfigError>(
-      "device.spec",
-      "'{}' is not a device; use auto, cpu, gpu, index:N or name:TEXT (see motley devices)", spec);
+  return counts;
 }
 
-std::string list_names(std::span<const DeviceInfo> devices) {
-  std::string text;
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    text += fmt::format("\n  index:{} {} ({})", i, devices[i].name, to_string(devices[i].kind));
+/// The share of rank `position` of `num_ranks` that all compute on these processors.
+Processors share_nodes(const Processors& sorted, std::size_t num_ranks, std::size_t position) {
+  const std::vector<Processors> nodes = group_by_node(sorted);
+  if (num_ranks < nodes.size()) {
+    const Range range = split_evenly(nodes.size(), num_ranks)[position];
+    return join(std::span(nodes).subspan(range.begin, range.size()));
   }
-  return text;
+  const std::vector<std::size_t> counts = ranks_per_node(nodes, num_ranks);
+  std::size_t node = 0;
+  while (position >= counts[node]) position -= counts[node++];
+  return part_of_node(nodes[node], counts[node], position);
 }
 
 }  // namespace
 
-std::vector<Processor> share_of(std::span<const std::vector<Processor>> masks,
-                                std::size_t local_rank) {
-  std::vector<Processor> mine = masks[local_rank];
+std::vector<Processor> share_of(std::span<const RankCores> ranks, std::size_t local_rank) {
+  Processors mine = ranks[local_rank].mask;
   std::sort(mine.begin(), mine.end(), by_core);
-  std::size_t sharers = 0;
-  std::size_t position = 0;
-  for (std::size_t r = 0; r < masks.size(); ++r) {
-    if (masks[r] != masks[local_rank]) continue;
-    if (r < local_rank) ++position;
-    ++sharers;
+  std::vector<std::size_t> all;
+  std::vector<std::size_t> drivers;
+  std::vector<std::size_t> others;
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    if (ranks[r].mask != ranks[local_rank].mask) continue;
+    all.push_back(r);
+    (ranks[r].need == CoreNeed::host ? drivers : others).push_back(r);
   }
-  if (sharers == 1 || mine.empty()) return mine;
-  if (mine.size() < sharers) return {mine[position % mine.size()]};
-  const Range range = split_evenly(mine.size(), sharers)[position];
-  const std::span<const Processor> part = std::span(mine).subspan(range.begin, range.size());
-  return {part.begin(), part.end()};
+  const auto position_in = [&](const std::vector<std::size_t>& list) {
+    return static_cast<std::size_t>(std::find(list.begin(), list.end(), local_rank) - list.begin());
+  };
+  if (all.size() == 1 || mine.empty()) return mine;
+  std::vector<Processors> cores = group_by_core(mine);
+  // Where all want the same, or there are too few cores to set some apart, all are equal.
+  if (others.empty() || drivers.empty() || cores.size() < all.size()) {
+    return share_nodes(mine, all.size(), position_in(all));
+  }
+  const std::size_t kept = cores.size() - drivers.size();
+  if (position_in(drivers) < drivers.size()) return cores[kept + position_in(drivers)];
+  cores.resize(kept);
+  return share_nodes(join(cores), others.size(), position_in(others));
 }
 
-const DeviceInfo& choose_device(std::span<const DeviceInfo> devices, std::string_view spec,
-                                int local_rank, int local_size, DeviceSharing sharing) {
-  const Candidates found = candidates(devices, spec);
-  if (devices.empty()) throw EnvironmentError("device.none", explain_no_devices());
-  require<EnvironmentError>(!found.empty(), "device.none",
-                            "no device of this host is '{}'; it has{}\n  fix: choose one of these",
-                            spec, list_names(devices));
-  const auto wanted = static_cast<std::size_t>(local_rank);
-  const DeviceInfo& device = *found[wanted % found.size()];
-  const bool enough = static_cast<std::size_t>(local_size) <= found.size();
-  require<EnvironmentError>(
-      enough || is_cpu(device) || sharing == DeviceSharing::allow, "device.shared",
-      "{} ranks on this host would share {} device(s) for '{}', and {} would run two ranks at "
-      "half speed each\n  fix: start {} rank(s) on this host, choose --device cpu, or allow "
-      "sharing",
-      local_size, found.size(), spec, device.name, found.size());
-  return device;
-}
-
-std::string explain_overcommit(const DeviceInfo& device, const Placement& placement) {
-  if (!is_cpu(device) || device.compute_units <= placement.cores.size()) return "";
+std::string explain_one_core(const DeviceInfo& device, const Placement& placement) {
+  if (device.kind != DeviceKind::cpu || !placement.launched) return "";
+  if (placement.threads_origin.starts_with("POCL_")) return "";  // the user's own choice
+  const std::size_t per_rank =
+      num_cores(placement.available) / static_cast<std::size_t>(placement.local_size);
+  if (num_cores(placement.allowed) != 1 || per_rank < 2) return "";
   return fmt::format(
-      "{} uses {} threads but this rank has {} core(s) ({}), so threads wait for each other\n"
-      "  fix: mpirun --bind-to none, or set POCL_MAX_PTHREAD_COUNT={}",
-      device.name, device.compute_units, placement.cores.size(), format_processors(placement.cores),
-      placement.cores.size());
+      "the launcher has bound this rank to one core (processors {}), and {} would compute on that "
+      "alone; this host has {} cores for {} rank(s)\n"
+      "  fix: mpirun --bind-to none (srun --cpu-bind=none); if one core is meant, "
+      "--device.one_core",
+      format_processors(placement.allowed), device.name, num_cores(placement.available),
+      placement.local_size);
+}
+
+std::string explain_slow_placement(const DeviceInfo& device, const Placement& placement) {
+  if (device.kind != DeviceKind::cpu) return "";
+  if (device.compute_units > placement.cores.size()) {
+    return fmt::format(
+        "{} uses {} threads but this rank has {} processor(s) ({}), so threads wait for each "
+        "other\n  fix: mpirun --bind-to none, or set POCL_MAX_PTHREAD_COUNT={}",
+        device.name, device.compute_units, placement.cores.size(),
+        format_processors(placement.cores), placement.cores.size());
+  }
+  const std::size_t fair =
+      num_cores(placement.available) / static_cast<std::size_t>(placement.local_size);
+  if (placement.launched && num_cores(placement.allowed) < fair) {
+    return fmt::format(
+        "the launcher has bound this rank to {} of the host's {} cores\n"
+        "  fix: mpirun --bind-to none (srun --cpu-bind=none)",
+        num_cores(placement.allowed), num_cores(placement.available));
+  }
+  std::set<int> nodes;
+  for (const Processor& processor : placement.cores) nodes.insert(processor.numa);
+  if (nodes.size() < 2) return "";
+  return fmt::format(
+      "{} computes on {} NUMA nodes and reads much of its memory from afar\n  fix: start one rank "
+      "for each node, as launch/local.sh does",
+      device.name, nodes.size());
 }
 
 std::string format_processors(std::span<const Processor> processors) {
@@ -137,6 +172,28 @@ std::string format_processors(std::span<const Processor> processors) {
     i = last + 1;
   }
   return text;
+}
+
+std::vector<int> parse_processor_list(std::string_view text) {
+  constexpr int most = 1 << 16;  // ids beyond this are no processor list of any kernel
+  std::vector<int> ids;
+  const char* at = text.data();
+  const char* const end = text.data() + text.size();
+  const auto read = [&](int& id) {
+    const auto [next, error] = std::from_chars(at, end, id);
+    at = next;
+    return error == std::errc{} && id >= 0 && id < most;
+  };
+  while (at < end) {
+    int first = 0;
+    if (!read(first)) break;
+    int last = first;
+    if (at < end && *at == '-' && !(++at, read(last))) break;
+    for (int id = first; id <= last; ++id) ids.push_back(id);
+    if (at == end || *at != ',') break;
+    ++at;
+  }
+  return ids;
 }
 
 std::string Placement::summary() const {

@@ -1,87 +1,48 @@
-// What placement needs from the operating system: affinity masks, processor topology, the
-// environment and PoCL's cache directory.
+// Placing a rank: asks the operating system and the other ranks, and applies what placement.cpp
+// decides to the affinity mask and to PoCL's environment.
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <memory>
+#include <set>
 #include <system_error>
 
+#include "dist/job.h"
+#include "dist/launcher.h"
 #include "dist/placement.h"
+#include "dist/placement_topology.h"
 #include "tensor/error.h"
 #include "tensor/io.h"
 
 namespace motley {
 namespace {
 
-constexpr int max_processors = 8192;  // the kernel's own limit for one machine
-
-/// An affinity mask as large as any kernel's.
-class ProcessorSet {
- public:
-  ProcessorSet() : set_(CPU_ALLOC(max_processors)) { CPU_ZERO_S(bytes(), get()); }
-  static std::size_t bytes() { return CPU_ALLOC_SIZE(max_processors); }
-  cpu_set_t* get() const { return set_.get(); }
-  void add(int id) { CPU_SET_S(static_cast<std::size_t>(id), bytes(), get()); }
-  bool contains(int id) const { return CPU_ISSET_S(static_cast<std::size_t>(id), bytes(), get()); }
-
- private:
-  struct Free {
-    void operator()(cpu_set_t* set) const { CPU_FREE(set); }
-  };
-  std::unique_ptr<cpu_set_t, Free> set_;
-};
-
-/// A number from the kernel's description of a processor, or `otherwise` where it gives none.
-int read_topology(int processor, std::string_view name, int otherwise) {
-  const io::Path path = fmt::format("/sys/devices/system/cpu/cpu{}/topology/{}", processor, name);
-  if (!io::exists(path)) return otherwise;
-  const std::string text = io::read_system_text(path);
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && value >= 0 ? value : otherwise;
+char letter(CoreNeed need) {
+  return need == CoreNeed::device ? 'd' : need == CoreNeed::host ? 'h' : 'u';
 }
 
-std::vector<Processor> read_affinity() {
-  const ProcessorSet set;
-  require<EnvironmentError>(::sched_getaffinity(0, ProcessorSet::bytes(), set.get()) == 0,
-                            "placement.affinity", "cannot read this process's affinity mask: {}",
-                            std::generic_category().message(errno));
-  std::vector<Processor> found;
-  for (int id = 0; id < max_processors; ++id) {
-    if (!set.contains(id)) continue;
-    found.push_back({.id = id,
-                     .package = read_topology(id, "physical_package_id", 0),
-                     .core = read_topology(id, "core_id", id)});
-  }
-  return found;
+CoreNeed need_from(char c) {
+  return c == 'd' ? CoreNeed::device : c == 'h' ? CoreNeed::host : CoreNeed::unknown;
 }
 
-bool bind_to(std::span<const Processor> processors) {
-  ProcessorSet set;
-  for (const Processor& processor : processors) set.add(processor.id);
-  return ::sched_setaffinity(0, ProcessorSet::bytes(), set.get()) == 0;
-}
-
-/// The affinity masks of the ranks of this host, by local rank.
-std::vector<std::vector<Processor>> gather_masks(Communicator& comm,
-                                                 std::span<const Processor> allowed) {
+/// What the ranks of this host may use and want, by local rank.
+std::vector<RankCores> gather_masks(Communicator& comm, const RankCores& mine) {
   // Ranks of one host come in the order of their local ranks, because these follow the global
   // ranks.
   const std::string node = fmt::format("{}:", comm.node());
-  const std::string mine = node + format_processors(allowed);
-  std::vector<std::vector<Processor>> masks;
-  for (const std::string& text : comm.all_gather_text(mine)) {
+  const std::string mask = format_processors(mine.mask);
+  std::vector<RankCores> ranks;
+  for (const std::string& text :
+       comm.all_gather_text(fmt::format("{}{}{}", node, letter(mine.need), mask))) {
     if (!text.starts_with(node)) continue;
     // Only equality with this rank's own mask matters; others' processors are not this rank's to
     // use.
-    masks.push_back(text == mine ? std::vector(allowed.begin(), allowed.end())
-                                 : std::vector<Processor>{});
+    const bool same = std::string_view(text).substr(node.size() + 1) == mask;
+    ranks.push_back({same ? mine.mask : std::vector<Processor>{}, need_from(text[node.size()])});
   }
-  return masks;
+  return ranks;
 }
 
 bool can_write_below(const io::Path& directory) {
@@ -138,16 +99,6 @@ void choose_threads(Placement& placement) {
   }
 }
 
-/// mpirun binds each of one or two ranks to a single core by default.
-void warn_of_launcher_binding(Placement& placement, const Communicator& comm) {
-  const bool bound = std::getenv("OMPI_MCA_orte_bound_at_launch") != nullptr;
-  const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
-  if (!bound || online / comm.local_size() <= static_cast<long>(placement.cores.size())) return;
-  placement.warnings.push_back(fmt::format(
-      "mpirun has bound this rank to {} of the host's {} cores\n  fix: mpirun --bind-to none",
-      placement.cores.size(), online));
-}
-
 bool user_has_set_threads() {
   return std::getenv("POCL_MAX_PTHREAD_COUNT") != nullptr ||
          std::getenv("POCL_CPU_MAX_CU_COUNT") != nullptr;
@@ -155,13 +106,16 @@ bool user_has_set_threads() {
 
 }  // namespace
 
-Placement place(Communicator& comm) {
+Placement place(Communicator& comm, CoreNeed need) {
   Placement placement;
   placement.allowed = read_affinity();
-  const auto masks = gather_masks(comm, placement.allowed);
+  placement.available = read_available();
+  placement.local_size = comm.local_size();
+  placement.launched = is_under_mpi(read_environment);
+  const auto ranks = gather_masks(comm, {placement.allowed, need});
   placement.cores = user_has_set_threads()
                         ? placement.allowed
-                        : share_of(masks, static_cast<std::size_t>(comm.local_rank()));
+                        : share_of(ranks, static_cast<std::size_t>(comm.local_rank()));
   if (placement.cores.size() < placement.allowed.size() && !bind_to(placement.cores)) {
     placement.warnings.push_back(fmt::format("cannot bind this rank to its cores {}: {}",
                                              format_processors(placement.cores),
@@ -169,8 +123,13 @@ Placement place(Communicator& comm) {
   }
   choose_threads(placement);
   choose_pocl_cache(placement);
-  warn_of_launcher_binding(placement, comm);
   return placement;
+}
+
+std::size_t num_cpu_ranks() {
+  std::set<int> nodes;
+  for (const Processor& processor : read_affinity()) nodes.insert(processor.numa);
+  return nodes.size();
 }
 
 }  // namespace motley

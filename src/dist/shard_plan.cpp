@@ -3,12 +3,6 @@
 #include "tensor/checked.h"
 
 namespace motley {
-namespace {
-
-constexpr std::size_t shard_alignment = 64;  // elements: 256 bytes of f32, 128 of a 16-bit type
-
-}  // namespace
-
 std::vector<Range> split_evenly(std::size_t n, std::size_t parts) {
   require<ConfigError>(parts > 0, "shard.parts", "cannot divide {} elements into 0 parts", n);
   std::vector<Range> ranges;
@@ -34,7 +28,7 @@ std::vector<Range> split_aligned(std::size_t n, std::size_t parts, std::size_t a
 }
 
 std::vector<Range> bucket_shards(std::size_t n, std::size_t num_ranks) {
-  return split_aligned(n, num_ranks, shard_alignment);
+  return split_aligned(n, num_ranks, owner_block);
 }
 
 }  // namespace motley

@@ -18,8 +18,12 @@ std::vector<Range> split_evenly(std::size_t n, std::size_t parts);
 /// allows. Throws ConfigError when parts or alignment is 0.
 std::vector<Range> split_aligned(std::size_t n, std::size_t parts, std::size_t alignment);
 
-/// How a bucket of n parameters is divided between its owners: aligned to 64 elements, so that
-/// owners update whole vectors and views meet every device's alignment.
+/// Elements that have one owner: shards start at multiples of this, so that partial sums over such
+/// blocks, and with them the norm, do not depend on the number of ranks. A multiple of every
+/// device's alignment and vector length.
+constexpr std::size_t owner_block = 4096;
+
+/// How a bucket of n parameters is divided between its owners, in whole blocks.
 std::vector<Range> bucket_shards(std::size_t n, std::size_t num_ranks);
 
 }  // namespace motley

@@ -1,9 +1,9 @@
 #include "dist/thread_comm.h"
 
 #include <algorithm>
-#include <condition_variable>
+#include <atomic>
 #include <exception>
-#include <mutex>
+#include <list>
 #include <thread>
 
 #include "tensor/error.h"
@@ -11,125 +11,165 @@
 namespace motley {
 namespace {
 
-/// What the ranks share: a barrier that can break, and what each rank shows to the others between
-/// two passes of that barrier.
-class ThreadGroup {
+/// One side of a message, which waits for the other. Who comes second copies.
+struct Sent {
+  std::span<const std::byte> bytes;
+  std::atomic<bool>* done;
+};
+struct Awaited {
+  std::span<std::byte> bytes;
+  std::atomic<bool>* done;
+};
+
+/// The messages from one rank to another, in order. At most one of the two lists is not empty.
+class Channel {
  public:
-  explicit ThreadGroup(std::size_t size) : shown_(size) {}
-
-  /// Shows `bytes` to the others and waits until all have shown theirs, which must be of the same
-  /// size.
-  void show(std::size_t rank, std::span<std::byte> bytes) {
-    {
-      const std::lock_guard lock(mutex_);
-      shown_[rank] = bytes;
-    }
-    wait(rank);
+  void send(const Sent& sent) {
     const std::lock_guard lock(mutex_);
-    for (std::size_t r = 0; r < shown_.size(); ++r) {
-      require<CommError>(shown_[r].size() == bytes.size(), "comm.sizes",
-                         "rank {} came with {} bytes to a collective to which rank {} came with {}",
-                         rank, bytes.size(), r, shown_[r].size());
-    }
+    if (awaited_.empty()) return sent_.push_back(sent);
+    const Awaited awaited = awaited_.front();
+    awaited_.pop_front();
+    deliver(sent, awaited);
   }
-
-  /// What rank r showed. Valid until the next wait().
-  std::span<std::byte> shown(std::size_t r) {
+  void receive(const Awaited& awaited) {
     const std::lock_guard lock(mutex_);
-    return shown_[r];
+    if (sent_.empty()) return awaited_.push_back(awaited);
+    const Sent sent = sent_.front();
+    sent_.pop_front();
+    deliver(sent, awaited);
   }
-
-  void wait(std::size_t rank) {
-    std::unique_lock lock(mutex_);
-    refuse_if(num_gone_ > 0, rank);
-    const std::size_t round = round_;
-    if (++num_waiting_ == shown_.size()) {
-      num_waiting_ = 0;
-      ++round_;
-      all_here_.notify_all();
-      return;
-    }
-    all_here_.wait(lock, [&] { return round_ != round || num_gone_ > 0; });
-    refuse_if(round_ == round, rank);
-  }
-
-  /// Called once by each rank at its end, with what it threw if it did.
-  void leave(std::exception_ptr error) {
+  /// Forgets a message whose memory goes away.
+  void cancel(const std::atomic<bool>* done) {
     const std::lock_guard lock(mutex_);
-    if (error && !first_error_) first_error_ = std::move(error);
-    ++num_gone_;
-    all_here_.notify_all();
+    sent_.remove_if([done](const Sent& sent) { return sent.done == done; });
+    awaited_.remove_if([done](const Awaited& awaited) { return awaited.done == done; });
   }
-
-  std::exception_ptr first_error() const { return first_error_; }
 
  private:
-  static void refuse_if(bool broken, std::size_t rank) {
-    require<CommError>(
-        !broken, "comm.peer",
-        "rank {} waits for a rank that has failed or returned; see that rank's error", rank);
+  static void deliver(const Sent& sent, const Awaited& awaited) {
+    require<CommError>(sent.bytes.size() == awaited.bytes.size(), "comm.sizes",
+                       "a message of {} bytes came where one of {} was expected", sent.bytes.size(),
+                       awaited.bytes.size());
+    std::copy(sent.bytes.begin(), sent.bytes.end(), awaited.bytes.begin());
+    sent.done->store(true, std::memory_order_release);
+    awaited.done->store(true, std::memory_order_release);
   }
 
   std::mutex mutex_;
-  std::condition_variable all_here_;
-  std::vector<std::span<std::byte>> shown_;
-  std::size_t num_waiting_ = 0;
-  std::size_t round_ = 0;
-  std::size_t num_gone_ = 0;
+  std::list<Sent> sent_;
+  std::list<Awaited> awaited_;
+};
+
+/// What the ranks share.
+class ThreadGroup {
+ public:
+  explicit ThreadGroup(std::size_t size) : size_(size), channels_(size * size), gone_(size) {}
+
+  Channel& channel(std::size_t from, std::size_t to) { return channels_[from * size_ + to]; }
+
+  /// Called once by each rank at its end, with what it threw if it did.
+  void leave(std::size_t rank, const std::exception_ptr& error) {
+    if (error) {
+      const std::lock_guard lock(mutex_);
+      if (!first_error_) first_error_ = error;
+    }
+    // What this rank sent was delivered, or it would not have come here.
+    gone_[rank].store(true, std::memory_order_release);
+    if (error) has_failed_.store(true, std::memory_order_release);
+  }
+  bool is_gone(std::size_t rank) const { return gone_[rank].load(std::memory_order_acquire); }
+  bool has_failed() const { return has_failed_.load(std::memory_order_acquire); }
+  std::exception_ptr first_error() const { return first_error_; }
+
+ private:
+  std::size_t size_;
+  std::vector<Channel> channels_;
+  std::vector<std::atomic<bool>> gone_;
+  std::atomic<bool> has_failed_{false};
+  std::mutex mutex_;
   std::exception_ptr first_error_;
 };
 
-/// Each collective shows its memory, copies what it needs from the others' and waits until all
-/// have.
-class ThreadComm final : public Communicator {
+[[noreturn]] void fail_without(std::size_t rank) {
+  fail<CommError>("comm.peer",
+                  "rank {} waits for a rank that has failed or returned; see that rank's error",
+                  rank);
+}
+
+class ThreadTransfers final : public Transfers {
  public:
-  ThreadComm(ThreadGroup& group, int rank, int size)
-      : Communicator({.rank = rank,
-                      .size = size,
-                      .local_rank = rank,
-                      .local_size = size,
-                      .host = "localhost"}),
-        group_(group) {}
+  ThreadTransfers(ThreadGroup& group, std::size_t rank) : group_(group), rank_(rank) {}
+  ~ThreadTransfers() override {
+    for (Message& message : messages_) message.channel->cancel(&message.done);
+  }
+
+  void send(std::span<const std::byte> bytes, int to) override {
+    if (bytes.empty()) return;
+    const auto peer = static_cast<std::size_t>(to);
+    Message& message = messages_.emplace_back(group_.channel(rank_, peer), peer);
+    message.channel->send({bytes, &message.done});
+  }
+  void receive(std::span<std::byte> bytes, int from) override {
+    if (bytes.empty()) return;
+    const auto peer = static_cast<std::size_t>(from);
+    Message& message = messages_.emplace_back(group_.channel(peer, rank_), peer);
+    message.channel->receive({bytes, &message.done});
+  }
+  bool test() override {
+    std::erase_if(messages_, [this](const Message& message) {
+      // Asked in this order: a peer that has gone has done all that it will.
+      const bool gone = group_.is_gone(message.peer);
+      const bool done = message.done.load(std::memory_order_acquire);
+      if (gone && !done) fail_without(rank_);
+      return done;
+    });
+    return messages_.empty();
+  }
 
  private:
-  void do_barrier() override { group_.wait(index()); }
+  struct Message {
+    Message(Channel& where, std::size_t with) : channel(&where), peer(with) {}
+    Channel* channel;
+    std::size_t peer;
+    std::atomic<bool> done{false};
+  };
 
-  void do_broadcast(std::span<std::byte> bytes, int root) override {
-    group_.show(index(), bytes);
-    const std::span<std::byte> from = group_.shown(static_cast<std::size_t>(root));
-    if (rank() != root) std::copy(from.begin(), from.end(), bytes.begin());
-    group_.wait(index());
+  ThreadGroup& group_;
+  std::size_t rank_;
+  std::list<Message> messages_;  // a list, because the channels point into it
+};
+
+class ThreadComm final : public Communicator {
+ public:
+  ThreadComm(ThreadGroup& group, CommThread& thread, const RankIdentity& identity)
+      : Communicator(identity, &thread), group_(group) {}
+
+  std::unique_ptr<Transfers> transfers() override {
+    return std::make_unique<ThreadTransfers>(group_, index());
   }
 
-  void do_reduce_scatter(std::span<float> values, std::span<const Range> shards) override {
-    group_.show(index(), std::as_writable_bytes(values));
-    const Range mine = shards[index()];
-    std::vector<const float*> sources;
-    for (std::size_t r = 0; r < count(); ++r) {
-      // Shown by do_reduce_scatter on rank r, where these bytes are floats.
-      sources.push_back(reinterpret_cast<const float*>(group_.shown(r).data()) + mine.begin);
-    }
-    // This rank writes within its shard only, and the others read outside it.
-    add_in_order(values.subspan(mine.begin, mine.size()), sources);
-    group_.wait(index());
-  }
-
-  void do_all_gather_shards(std::span<std::byte> values, std::span<const Range> shards) override {
-    group_.show(index(), values);
-    for (std::size_t r = 0; r < count(); ++r) {
-      if (r == index()) continue;
-      const auto from = group_.shown(r).subspan(shards[r].begin, shards[r].size());
-      std::copy(from.begin(), from.end(), values.subspan(shards[r].begin).begin());
-    }
-    group_.wait(index());
+ private:
+  void check_peers() override {
+    if (group_.has_failed()) fail_without(index());
   }
 
   ThreadGroup& group_;
 };
 
+RankIdentity identity_of(int rank, int num_ranks, int ranks_per_host) {
+  const int per_host = ranks_per_host <= 0 ? num_ranks : ranks_per_host;
+  const int node = rank / per_host * per_host;
+  return {.rank = rank,
+          .size = num_ranks,
+          .local_rank = rank - node,
+          .local_size = std::min(per_host, num_ranks - node),
+          .node = node,
+          .host = per_host == num_ranks ? "localhost" : fmt::format("host{}", node / per_host)};
+}
+
 }  // namespace
 
-void run_ranks(int num_ranks, const std::function<void(Communicator&)>& body) {
+void run_ranks(int num_ranks, const std::function<void(Communicator&)>& body, int ranks_per_host) {
   require<ConfigError>(num_ranks > 0, "comm.ranks", "cannot run {} ranks; at least 1 is needed",
                        num_ranks);
   ThreadGroup group(static_cast<std::size_t>(num_ranks));
@@ -137,13 +177,15 @@ void run_ranks(int num_ranks, const std::function<void(Communicator&)>& body) {
   threads.reserve(static_cast<std::size_t>(num_ranks));
   for (int rank = 0; rank < num_ranks; ++rank) {
     threads.emplace_back([&, rank] {
+      std::exception_ptr error;
       try {
-        ThreadComm comm(group, rank, num_ranks);
+        CommThread thread;
+        ThreadComm comm(group, thread, identity_of(rank, num_ranks, ranks_per_host));
         body(comm);
-        group.leave(nullptr);
       } catch (...) {
-        group.leave(std::current_exception());
+        error = std::current_exception();
       }
+      group.leave(static_cast<std::size_t>(rank), error);
     });
   }
   for (std::thread& thread : threads) thread.join();

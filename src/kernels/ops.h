@@ -170,6 +170,12 @@ void sum(Stream& s, Tensor& out, const Tensor& x, Into into);
 /// out[0] = sum of squares of x, out[1] = how many of x are infinite or not a number; both as
 /// `into` says and in a fixed order. out: [2].
 void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into);
+/// How many elements make a chunk of chunk_squares: sums of squares that start at multiples of it
+/// do not depend on how a larger tensor is cut.
+constexpr std::size_t squares_chunk = 4096;
+/// squares[i] = sum of squares of chunk i of x, counts[i] = how many of its elements are infinite
+/// or not a number, in a fixed order. squares, counts: [ceil(size / squares_chunk)].
+void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x);
 /// out[c] += sum over rows of x[n,c] in a fixed order. out: [C]; x: [N, C].
 void column_sum(Stream& s, Tensor& out, const Tensor& x);
 

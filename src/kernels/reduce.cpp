@@ -10,7 +10,7 @@ namespace motley::op {
 namespace {
 
 // reduce.clh and reduce_gpu.cl have the same numbers.
-constexpr std::size_t chunk_elements = 4096;
+constexpr std::size_t chunk_elements = squares_chunk;
 constexpr std::size_t gpu_group = 256;
 
 /// One chunk at least: the sum of nothing is 0.
@@ -55,11 +55,10 @@ void sum(Stream& s, Tensor& out, const Tensor& x, Into into) {
   finish_sum(s, out, 0, sum_chunks(s, x), into);
 }
 
-void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into) {
-  check_tensor("sum_squares", "x", x, x.shape());
-  check_tensor("sum_squares", "out", out, {2});
-  Tensor squares = s.device().tensor({num_chunks(x.size())});
-  Tensor counts = s.device().tensor(squares.shape());
+void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x) {
+  check_tensor("chunk_squares", "x", x, x.shape());
+  check_tensor("chunk_squares", "squares", squares, {num_chunks(x.size())});
+  check_tensor("chunk_squares", "counts", counts, squares.shape());
   const std::uint64_t size = x.size();
   const Grid grid = grid_for(s, squares.size());
   if (uses_cpu_kernels(s)) {
@@ -69,6 +68,14 @@ void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into) {
     launch(s, grid,
            k::sum_squares_chunks_gpu{.squares = squares, .counts = counts, .x = x, .size = size});
   }
+}
+
+void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into) {
+  check_tensor("sum_squares", "x", x, x.shape());
+  check_tensor("sum_squares", "out", out, {2});
+  Tensor squares = s.device().tensor({num_chunks(x.size())});
+  Tensor counts = s.device().tensor(squares.shape());
+  chunk_squares(s, squares, counts, x);
   finish_sum(s, out, 0, squares, into);
   finish_sum(s, out, 1, counts, into);
 }

@@ -49,10 +49,14 @@ Tensor Decoder::run_block(Stream& s, Block& block, const Tensor& x, MicroBatchSh
   return block.mlp.forward(s, attended);
 }
 
-Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep) {
+Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
+                           const OnStageNeeded& on_stage_needed) {
   const MicroBatchShape shape{batch.B, batch.T};
+  std::size_t stage = blocks_.size() + 1;
+  if (on_stage_needed) on_stage_needed(stage);
   Tensor x = embed(s, batch);
   for (Block& block : blocks_) {
+    if (on_stage_needed) on_stage_needed(--stage);
     if (keep == Keep::yes && recompute_ == Recompute::block) saved_.block_inputs.push_back(x);
     x = run_block(s, block, x, shape);
     if (keep == Keep::no || recompute_ == Recompute::block) {
@@ -71,9 +75,10 @@ Tensor Decoder::normalize(Stream& s, const Tensor& x) {
   return y;
 }
 
-void Decoder::forward(Stream& s, const DeviceBatch& batch) {
+void Decoder::forward(Stream& s, const DeviceBatch& batch, const OnStageNeeded& on_stage_needed) {
   saved_ = {};
-  saved_.x = run_blocks(s, batch, Keep::yes);
+  saved_.x = run_blocks(s, batch, Keep::yes, on_stage_needed);
+  if (on_stage_needed) on_stage_needed(0);
   saved_.normalized = normalize(s, saved_.x);
 }
 

@@ -15,6 +15,9 @@ namespace motley {
 /// Told, during backward, the index of every bucket whose gradients are complete, in rising order.
 using OnBucketReady = std::function<void(std::size_t bucket)>;
 
+/// Asked for before parameters of a stage are used: returns when they may be.
+using OnStageNeeded = std::function<void(std::size_t stage)>;
+
 /// Runs a model over parameters that somebody else owns. One micro-batch at a time.
 class Decoder {
  public:
@@ -25,7 +28,8 @@ class Decoder {
   const ModelConfig& config() const { return config_; }
 
   /// Runs the blocks over a micro-batch and keeps what backward needs. T must not pass the context.
-  void forward(Stream& s, const DeviceBatch& batch);
+  /// on_stage_needed is called for all stages, in falling order.
+  void forward(Stream& s, const DeviceBatch& batch, const OnStageNeeded& on_stage_needed = nullptr);
   /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the
   /// parameters'. Uses up what forward kept.
   void backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
@@ -45,7 +49,8 @@ class Decoder {
   Tensor embed(Stream& s, const DeviceBatch& batch);
   Tensor run_block(Stream& s, Block& block, const Tensor& x, MicroBatchShape shape);
   /// The blocks' output; with Keep::yes what backward needs stays.
-  Tensor run_blocks(Stream& s, const DeviceBatch& batch, Keep keep);
+  Tensor run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
+                    const OnStageNeeded& on_stage_needed = nullptr);
   Tensor normalize(Stream& s, const Tensor& x);
   void stage_done(std::size_t stage, const OnBucketReady& on_bucket_ready);
 

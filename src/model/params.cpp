@@ -14,6 +14,8 @@ namespace {
 // Parameters start at multiples of this many elements: a cache line of floats, a GPU's load
 // segment.
 constexpr std::size_t alignment = 64;
+// Blocks and buckets start at multiples of this.
+constexpr std::size_t granule = op::squares_chunk;
 
 // ParamBucket sizes in bytes: about a twelfth of all gradients, within these bounds. The first one
 // is small so that its exchange can start early.
@@ -93,37 +95,92 @@ std::vector<ParamSpec> parameter_specs(const ModelConfig& c) {
   return list.take();
 }
 
-ParamStore::ParamStore(Device& device, const ModelConfig& config) {
+namespace {
+
+/// Cuts a block into buckets of about `limit` bytes.
+void add_buckets(ParamLayout& layout, std::size_t limit, std::size_t first_stage,
+                 std::size_t last_stage) {
+  const ParamLayout::Block& block = layout.blocks.back();
+  const std::size_t size = block.end - block.begin;
+  const std::size_t num = std::max<std::size_t>(1, (size * sizeof(float) + limit / 2) / limit);
+  const std::size_t step = round_up(ceil_div(size, num), granule);
+  for (std::size_t begin = block.begin; begin < block.end; begin += step) {
+    layout.buckets.push_back({layout.blocks.size() - 1, begin, std::min(begin + step, block.end),
+                              first_stage, last_stage});
+  }
+}
+
+ParamMemory allocate(Device& device, const ParamLayout& layout) {
+  ParamMemory memory;
+  for (const ParamLayout::Block& block : layout.blocks) {
+    memory.values.push_back(device.tensor({block.end - block.begin}));
+    memory.gradients.push_back(device.tensor({block.end - block.begin}));
+  }
+  return memory;
+}
+
+}  // namespace
+
+ParamLayout param_layout(const ModelConfig& config) {
+  ParamLayout layout;
+  layout.specs = parameter_specs(config);
   std::size_t total_bytes = 0;
-  for (ParamSpec& spec : parameter_specs(config)) {
-    total_bytes += spec.shape.size() * sizeof(float);
-    params_.push_back({std::move(spec), 0, 0, {}, {}});
-  }
-  // A bucket is closed when it is full and a stage ends.
-  std::vector<std::size_t> sizes{0};
-  std::vector<std::size_t> last_stages{0};
+  for (const ParamSpec& spec : layout.specs) total_bytes += spec.shape.size() * sizeof(float);
+  std::size_t first_stage = 0;
   std::size_t stage = 0;
-  for (Param& param : params_) {
-    const std::size_t limit = bucket_limit(sizes.size() - 1, total_bytes);
-    if (param.spec.stage != stage && sizes.back() * sizeof(float) >= limit) {
-      sizes.push_back(0);
-      last_stages.push_back(0);
+  layout.blocks.push_back({});
+  const auto close = [&] {
+    layout.blocks.back().end = round_up(layout.size, granule);
+    layout.size = layout.blocks.back().end;
+    const std::size_t limit =
+        std::max(bucket_limit(layout.blocks.size() - 1, total_bytes), min_bucket_bytes);
+    add_buckets(layout, limit, first_stage, stage);
+  };
+  for (const ParamSpec& spec : layout.specs) {
+    const std::size_t limit = bucket_limit(layout.blocks.size() - 1, total_bytes);
+    const std::size_t bytes = (layout.size - layout.blocks.back().begin) * sizeof(float);
+    if (spec.stage != stage && bytes >= limit) {
+      close();
+      layout.blocks.push_back({layout.size, layout.size});
+      first_stage = spec.stage;
     }
-    stage = param.spec.stage;
-    param.bucket = sizes.size() - 1;
-    param.offset = sizes.back();
-    sizes.back() = round_up(checked_add(sizes.back(), param.spec.shape.size()), alignment);
-    last_stages.back() = stage;
+    stage = spec.stage;
+    layout.offsets.push_back(layout.size);
+    layout.size = round_up(checked_add(layout.size, spec.shape.size()), alignment);
   }
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    buckets_.push_back({device.zeros({sizes[i]}), device.zeros({sizes[i]}), last_stages[i]});
+  close();
+  return layout;
+}
+
+ParamStore::ParamStore(Device& device, const ModelConfig& config)
+    : ParamStore(device, config, allocate(device, param_layout(config))) {}
+
+ParamStore::ParamStore(Device& device, const ModelConfig& config, ParamMemory memory)
+    : memory_(std::move(memory)) {
+  layout_ = param_layout(config);
+  ParamLayout& layout = layout_;
+  const auto view = [&](const std::vector<Tensor>& blocks, std::size_t block, std::size_t begin,
+                        std::size_t end) {
+    const std::size_t at = layout.blocks[block].begin;
+    return blocks.at(block).slice(begin - at, end - at);
+  };
+  std::size_t block = 0;
+  for (std::size_t i = 0; i < layout.specs.size(); ++i) {
+    const std::size_t begin = layout.offsets[i];
+    const std::size_t end = begin + layout.specs[i].shape.size();
+    while (begin >= layout.blocks[block].end) ++block;
+    const Shape shape = layout.specs[i].shape;
+    params_.push_back({layout.specs[i], begin, block,
+                       view(memory_.values, block, begin, end).reshape(shape),
+                       view(memory_.gradients, block, begin, end).reshape(shape)});
   }
-  for (Param& param : params_) {
-    const std::size_t end = param.offset + param.spec.shape.size();
-    const ParamBucket& bucket = buckets_[param.bucket];
-    param.value = bucket.values.slice(param.offset, end).reshape(param.spec.shape);
-    param.gradient = bucket.gradients.slice(param.offset, end).reshape(param.spec.shape);
+  for (const ParamLayout::Bucket& b : layout.buckets) {
+    buckets_.push_back({view(memory_.values, b.block, b.begin, b.end),
+                        view(memory_.gradients, b.block, b.begin, b.end), b.begin, b.end,
+                        b.first_stage, b.last_stage});
   }
+  for (Tensor& values : memory_.values) device.stream().fill(values);
+  zero_gradients(device.stream());
 }
 
 Param& ParamStore::at(std::string_view name) {
@@ -153,7 +210,7 @@ void ParamStore::initialize(Stream& s, std::uint64_t seed) {
 }
 
 void ParamStore::zero_gradients(Stream& s) {
-  for (ParamBucket& bucket : buckets_) s.fill(bucket.gradients);
+  for (Tensor& gradients : memory_.gradients) s.fill(gradients);
 }
 
 std::size_t ParamStore::size() const {

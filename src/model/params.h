@@ -35,21 +35,55 @@ struct ParamSpec {
 /// The parameters of a model, in backward order: by stage.
 std::vector<ParamSpec> parameter_specs(const ModelConfig& config);
 
-/// One parameter's place: `offset` elements into its bucket.
+/// Where parameters lie. All of them, in backward order, make one row of elements, cut into
+/// *blocks* (one buffer of values and one of gradients each) and these into *buckets*, which are
+/// reduced, updated and gathered one after another. A block ends where a stage ends; one that is
+/// large, such as an embedding's, holds several buckets, which are ready at once. Blocks and
+/// buckets start at multiples of op::squares_chunk; padding is zero and stays zero.
+struct ParamLayout {
+  struct Block {
+    std::size_t begin = 0;  // in elements of the row
+    std::size_t end = 0;
+  };
+  struct Bucket {
+    std::size_t block = 0;
+    std::size_t begin = 0;  // in elements of the row
+    std::size_t end = 0;
+    std::size_t first_stage = 0;  // the stages whose parameters it holds
+    std::size_t last_stage = 0;   // after which its gradients are complete
+  };
+  std::vector<ParamSpec> specs;
+  std::vector<std::size_t> offsets;  // of each parameter, in elements of the row
+  std::vector<Block> blocks;
+  std::vector<Bucket> buckets;
+  std::size_t size = 0;  // of the row
+};
+
+ParamLayout param_layout(const ModelConfig& config);
+
+/// One parameter and where in the row it starts.
 struct Param {
   ParamSpec spec;
-  std::size_t bucket = 0;
   std::size_t offset = 0;
+  std::size_t block = 0;
   Tensor value;
   Tensor gradient;
 };
 
-/// A run of parameters that is reduced, updated and gathered as one; one buffer for the values and
-/// one for the gradients. Padding between parameters is zero and stays zero.
+/// A bucket's memory. Several may lie in one buffer.
 struct ParamBucket {
-  Tensor values;     // [n]
-  Tensor gradients;  // [n]
+  Tensor values;          // [end - begin]
+  Tensor gradients;       // the same
+  std::size_t begin = 0;  // in elements of the row
+  std::size_t end = 0;
+  std::size_t first_stage = 0;
   std::size_t last_stage = 0;
+};
+
+/// One tensor a block, of its size.
+struct ParamMemory {
+  std::vector<Tensor> values;
+  std::vector<Tensor> gradients;
 };
 
 /// The parameters and gradients of one model on one device.
@@ -57,8 +91,13 @@ class ParamStore {
  public:
   /// Allocates; values and gradients are zero.
   ParamStore(Device& device, const ModelConfig& config);
+  /// Uses memory that others see as well; sets it to zero.
+  ParamStore(Device& device, const ModelConfig& config, ParamMemory memory);
 
+  const ParamLayout& layout() const { return layout_; }
   const std::vector<Param>& params() const { return params_; }
+  /// The values of a block, [end - begin].
+  Tensor& block_values(std::size_t block) { return memory_.values.at(block); }
   std::vector<ParamBucket>& buckets() { return buckets_; }
   const std::vector<ParamBucket>& buckets() const { return buckets_; }
   /// The parameter of a name. Throws ConfigError when there is none.
@@ -71,6 +110,8 @@ class ParamStore {
   std::size_t size() const;
 
  private:
+  ParamLayout layout_;
+  ParamMemory memory_;
   std::vector<Param> params_;
   std::vector<ParamBucket> buckets_;
 };

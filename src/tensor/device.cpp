@@ -37,6 +37,11 @@ Tensor Device::tensor(const Shape& shape, Dtype dtype) {
   return tensor;
 }
 
+Tensor Device::wrap(std::span<float> memory, std::shared_ptr<const void> owner) {
+  return {
+      pool_.wrap(std::as_writable_bytes(memory), std::move(owner)), 0, {memory.size()}, Dtype::f32};
+}
+
 Tensor Device::zeros(const Shape& shape, Dtype dtype) {
   Tensor tensor(pool_.lease(checked_mul(shape.size(), size_of(dtype))), 0, shape, dtype);
   stream_.fill(tensor);

@@ -48,6 +48,8 @@ class Device {
 
   /// A tensor with unspecified contents. Throws DeviceError when memory is out.
   Tensor tensor(const Shape& shape, Dtype dtype = Dtype::f32);
+  /// A tensor over host memory, without a copy where the device allows it; see MemoryPool::wrap.
+  Tensor wrap(std::span<float> memory, std::shared_ptr<const void> owner);
   /// A tensor of zeros.
   Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32);
 

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
-#include <set>
+#include <mutex>
+#include <tuple>
+#include <utility>
 
 #include "tensor/error.h"
 #include "tensor/io.h"
@@ -18,7 +21,21 @@ constexpr cl_device_info device_uuid_khr = 0x106A;
 constexpr cl_device_info pci_bus_info_khr = 0x410F;
 constexpr cl_device_info pci_bus_id_nv = 0x4008;
 constexpr cl_device_info pci_slot_id_nv = 0x4009;
+constexpr cl_device_info pci_domain_id_nv = 0x400A;
+constexpr cl_device_info topology_amd = 0x4037;
+constexpr cl_uint amd_topology_pcie = 1;
+constexpr cl_device_info free_memory_amd = 0x4039;
 constexpr cl_int platform_not_found_khr = -1001;
+
+/// What cl_amd_device_attribute_query answers to CL_DEVICE_TOPOLOGY_AMD.
+struct AmdTopology {
+  cl_uint type;
+  std::array<cl_uchar, 17> unused;
+  cl_uchar bus;
+  cl_uchar device;
+  cl_uchar function;
+};
+static_assert(sizeof(AmdTopology) == 24);
 
 std::string trim(std::string text) {
   while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.pop_back();
@@ -47,24 +64,55 @@ bool has_extension(const std::string& extensions, const std::string& name) {
   return (" " + extensions + " ").find(" " + name + " ") != std::string::npos;
 }
 
-/// PCI address, else UUID, else platform, name and ordinal: what stays the same across platforms.
-std::string identify(const cl::Device& device, const std::string& extensions,
-                     const std::string& fallback) {
+std::string read_pci_address(const cl::Device& device, const std::string& extensions) {
   std::array<cl_uint, 4> pci{};
   if (has_extension(extensions, "cl_khr_pci_bus_info") &&
       try_query(device, pci_bus_info_khr, pci)) {
-    return fmt::format("pci:{:04x}:{:02x}:{:02x}.{:x}", pci[0], pci[1], pci[2], pci[3]);
+    return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", pci[0], pci[1], pci[2], pci[3]);
   }
   cl_uint bus = 0;
   cl_uint slot = 0;
   if (try_query(device, pci_bus_id_nv, bus) && try_query(device, pci_slot_id_nv, slot)) {
-    return fmt::format("pci:0000:{:02x}:{:02x}.0", bus, slot >> 3);
+    cl_uint domain = 0;
+    if (!try_query(device, pci_domain_id_nv, domain)) domain = 0;
+    return fmt::format("{:04x}:{:02x}:{:02x}.0", domain, bus, slot >> 3);
   }
+  AmdTopology amd{};
+  if (try_query(device, topology_amd, amd) && amd.type == amd_topology_pcie) {
+    return fmt::format("0000:{:02x}:{:02x}.{:x}", amd.bus, amd.device, amd.function);
+  }
+  return "";
+}
+
+std::string read_uuid(const cl::Device& device, const std::string& extensions) {
   std::array<cl_uchar, 16> uuid{};
-  if (has_extension(extensions, "cl_khr_device_uuid") && try_query(device, device_uuid_khr, uuid)) {
-    return fmt::format("uuid:{:02x}", fmt::join(uuid, ""));
+  if (!has_extension(extensions, "cl_khr_device_uuid") ||
+      !try_query(device, device_uuid_khr, uuid)) {
+    return "";
   }
-  return fallback;
+  const bool is_set =
+      std::any_of(uuid.begin(), uuid.end(), [](cl_uchar byte) { return byte != 0; });
+  return is_set ? fmt::format("{:02x}", fmt::join(uuid, "")) : "";
+}
+
+/// What stays the same across platforms, as far as the driver tells.
+std::string identify(const DeviceInfo& info, std::size_t ordinal) {
+  if (!info.pci.empty()) return "pci:" + info.pci;
+  if (!info.uuid.empty()) return "uuid:" + info.uuid;
+  return fmt::format("{}:{}:{}", info.platform, info.name, ordinal);
+}
+
+/// Of two platforms that show one device, the one with the lower number is used.
+int rank_of_platform(const DeviceInfo& info) {
+  if (info.platform == "rusticl" || info.platform == "Clover") return 1;
+  if (info.platform == "Portable Computing Language") return 2;
+  return 0;
+}
+
+bool is_same_device(const DeviceInfo& a, const DeviceInfo& b) {
+  const bool same_address = !a.pci.empty() && a.pci == b.pci;
+  const bool same_uuid = !a.uuid.empty() && a.uuid == b.uuid;
+  return same_address || same_uuid;
 }
 
 DeviceInfo describe(const cl::Device& device, const std::string& platform, std::size_t ordinal) {
@@ -96,21 +144,48 @@ DeviceInfo describe(const cl::Device& device, const std::string& platform, std::
   for (const auto& [extension, feature] : known) {
     if (has_extension(extensions, extension)) info.features.emplace_back(feature);
   }
-  info.identity =
-      identify(device, extensions, fmt::format("{}:{}:{}", platform, info.name, ordinal));
+  info.pci = read_pci_address(device, extensions);
+  info.uuid = read_uuid(device, extensions);
+  info.identity = identify(info, ordinal);
   return info;
 }
 
 }  // namespace
 
+std::vector<DeviceInfo> merge_devices(std::vector<DeviceInfo> found) {
+  std::vector<DeviceInfo> merged;
+  for (DeviceInfo& info : found) {
+    const auto same = std::find_if(merged.begin(), merged.end(),
+                                   [&](const DeviceInfo& m) { return is_same_device(m, info); });
+    if (same == merged.end()) {
+      merged.push_back(std::move(info));
+      continue;
+    }
+    std::vector<std::string> others = std::move(same->other_platforms);
+    if (rank_of_platform(info) < rank_of_platform(*same)) std::swap(*same, info);
+    if (info.platform != same->platform) others.push_back(info.platform);
+    same->other_platforms = std::move(others);
+  }
+  const auto order = [](const DeviceInfo& d) {
+    // An address sorts before none.
+    return std::tuple(d.kind != DeviceKind::gpu, d.pci.empty(), d.pci);
+  };
+  std::stable_sort(merged.begin(), merged.end(),
+                   [&](const DeviceInfo& a, const DeviceInfo& b) { return order(a) < order(b); });
+  return merged;
+}
+
 std::vector<DeviceInfo> list_devices() {
+  // PoCL 3.1 sets itself up in the first call, and not safely for two at once: one of them then
+  // finds no device or crashes.
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   std::vector<cl::Platform> platforms;
   const cl_int code = cl::Platform::get(&platforms);
   if (code == platform_not_found_khr) return {};
   check_cl(code, "clGetPlatformIDs");
 
   std::vector<DeviceInfo> found;
-  std::set<std::string> seen;
   for (const cl::Platform& platform : platforms) {
     std::vector<cl::Device> devices;
     const cl_int answer = platform.getDevices(CL_DEVICE_TYPE_ALL, &devices);
@@ -119,15 +194,26 @@ std::vector<DeviceInfo> list_devices() {
     std::string platform_name;
     check_cl(platform.getInfo(CL_PLATFORM_NAME, &platform_name), "clGetPlatformInfo");
     for (std::size_t i = 0; i < devices.size(); ++i) {
-      DeviceInfo info = describe(devices[i], trim(platform_name), i);
-      if (seen.insert(info.identity).second) found.push_back(std::move(info));
+      found.push_back(describe(devices[i], trim(platform_name), i));
     }
   }
-  const auto rank_of = [](const DeviceInfo& d) { return d.kind == DeviceKind::gpu ? 0 : 1; };
-  std::stable_sort(found.begin(), found.end(), [&](const DeviceInfo& a, const DeviceInfo& b) {
-    return rank_of(a) < rank_of(b);
-  });
-  return found;
+  return merge_devices(std::move(found));
+}
+
+std::optional<std::size_t> free_memory(const DeviceInfo& info) {
+  if (info.kind == DeviceKind::cpu) {
+    const std::string text = io::read_system_text("/proc/meminfo");
+    constexpr std::string_view key = "MemAvailable:";
+    const std::size_t at = text.find(key);
+    if (at == std::string::npos) return std::nullopt;
+    const std::size_t digits = std::min(text.find_first_not_of(' ', at + key.size()), text.size());
+    std::size_t kibibytes = 0;
+    std::from_chars(text.data() + digits, text.data() + text.size(), kibibytes);
+    return std::min(kibibytes << 10, info.global_memory);
+  }
+  std::array<std::size_t, 2> kibibytes{};  // of all memory, and of the largest free block
+  if (!try_query(info.handle, free_memory_amd, kibibytes)) return std::nullopt;
+  return kibibytes[0] << 10;
 }
 
 std::string explain_no_devices() {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,10 @@ struct DeviceInfo {
   std::string platform;
   std::string version;  // "OpenCL 3.0 ..."
   std::string driver;
-  std::string identity;  // equal for the same physical device shown by two platforms
+  std::string pci;       // "0000:65:00.0"; empty when the driver does not tell
+  std::string uuid;      // 32 hexadecimal digits; empty when the driver does not tell
+  std::string identity;  // "pci:0000:65:00.0", else "uuid:...", else platform, name and ordinal
+  std::vector<std::string> other_platforms;  // that show the same device and are not used for it
   DeviceKind kind = DeviceKind::other;
   std::size_t global_memory = 0;   // bytes
   std::size_t max_allocation = 0;  // bytes in one buffer
@@ -31,9 +35,19 @@ struct DeviceInfo {
   std::vector<std::string> features;  // of "fp16", "fp64", "subgroups", "int64-atomics", ...
 };
 
-/// Every physical device once, GPUs first, each kind in the order of its PCI address or platform.
-/// An empty list when there is no platform or no device.
+/// Every physical device once, GPUs first, in the order of their PCI addresses, then of the
+/// platforms. An empty list when there is no platform or no device.
 std::vector<DeviceInfo> list_devices();
+
+/// Every physical device of `found` once, as list_devices() gives them. Two are the same when their
+/// PCI addresses or their UUIDs are equal; of these, the vendor's own platform is kept, rather than
+/// Mesa's (rusticl, Clover), rather than PoCL's. CPUs of two platforms are kept apart: whoever
+/// installs two means to choose.
+std::vector<DeviceInfo> merge_devices(std::vector<DeviceInfo> found);
+
+/// Bytes of a device's memory that are free now: what its driver says, and for a CPU what the host
+/// could give. No value where that is not told.
+std::optional<std::size_t> free_memory(const DeviceInfo& info);
 
 /// Why list_devices() may be empty on this machine and what to install.
 std::string explain_no_devices();

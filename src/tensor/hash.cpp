@@ -46,6 +46,10 @@ std::string hash_of(std::string_view text) {
   return hasher.hex();
 }
 
+std::uint64_t hash64_of(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::string hash_of_file(const io::Path& path) {
   const io::File file = io::File::open(path);
   const std::uint64_t size = file.size();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,6 +31,8 @@ class Hasher {
 
 /// The hash of a text.
 std::string hash_of(std::string_view text);
+/// XXH3-64 of bytes in memory, for comparisons within one job.
+std::uint64_t hash64_of(std::span<const std::byte> bytes);
 /// The hash of a file's contents. Throws IoError.
 std::string hash_of_file(const io::Path& path);
 

@@ -6,9 +6,11 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "tensor/error.h"
+#include "tensor/printable.h"
 
 namespace motley::log {
 namespace {
@@ -29,6 +31,14 @@ struct Logger {
   }
 };
 
+/// Of a thread that is a rank of its own; other threads are the process's rank.
+thread_local std::optional<int> thread_rank;
+thread_local std::string thread_prefix;
+
+std::string prefix_of(int rank, int num_ranks) {
+  return rank > 0 ? fmt::format("[rank {}/{}] ", rank, num_ranks) : "";
+}
+
 Logger& instance() {
   static Logger logger;
   return logger;
@@ -48,28 +58,18 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::err;
 }
 
-/// Newlines stay (a message may have several lines); other control characters become \xNN.
-std::string escape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if ((u < 0x20 && c != '\n' && c != '\t') || u == 0x7f) {
-      out += fmt::format("\\x{:02x}", u);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 void set_rank(int rank, int num_ranks) {
   Logger& self = instance();
   const std::lock_guard lock(self.mutex);
-  self.prefix = rank > 0 ? fmt::format("[rank {}/{}] ", rank, num_ranks) : "";
+  self.prefix = prefix_of(rank, num_ranks);
   self.console->set_level(rank == 0 ? spdlog::level::info : spdlog::level::warn);
+}
+
+void set_thread_rank(int rank, int num_ranks) {
+  thread_rank = rank;
+  thread_prefix = prefix_of(rank, num_ranks);
 }
 
 void open_file(const std::filesystem::path& path) {
@@ -89,9 +89,11 @@ void set_console_level(Level level) {
 }
 
 void write(Level level, std::string_view text) {
+  if (thread_rank.value_or(0) > 0 && level < Level::warn) return;
   Logger& self = instance();
   const std::lock_guard lock(self.mutex);
-  self.logger->log(to_spdlog(level), "{}{}", self.prefix, escape(text));
+  self.logger->log(to_spdlog(level), "{}{}", thread_rank ? thread_prefix : self.prefix,
+                   printable_message(text));
 }
 
 void flush() {

@@ -51,6 +51,24 @@ class PoolState {
     free_.emplace(bytes, std::move(buffer));
   }
 
+  cl::Buffer wrap(std::span<std::byte> memory) {
+    cl_int code = CL_SUCCESS;
+    cl::Buffer buffer(context_, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, memory.size(),
+                      memory.data(), &code);
+    require<DeviceError>(code == CL_SUCCESS, "memory.wrap",
+                         "the device cannot use {} bytes of host memory as a buffer: {}",
+                         memory.size(), cl_error_name(code));
+    const std::lock_guard lock(mutex_);
+    statistics_.in_use += memory.size();
+    statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
+    return buffer;
+  }
+
+  void forget(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    statistics_.in_use -= bytes;
+  }
+
   MemoryStatistics statistics() const {
     const std::lock_guard lock(mutex_);
     return statistics_;
@@ -97,7 +115,11 @@ class PoolState {
 };
 
 Lease::~Lease() {
-  pool_->give(std::move(buffer_), bytes_);
+  if (host_memory_) {
+    pool_->forget(bytes_);
+  } else {
+    pool_->give(std::move(buffer_), bytes_);
+  }
 }
 
 MemoryPool::MemoryPool(cl::Context context, std::size_t max_allocation)
@@ -106,6 +128,12 @@ MemoryPool::MemoryPool(cl::Context context, std::size_t max_allocation)
 std::shared_ptr<const Lease> MemoryPool::lease(std::size_t bytes) {
   auto [buffer, size] = state_->take(bytes);
   return std::make_shared<const Lease>(state_, std::move(buffer), size);
+}
+
+std::shared_ptr<const Lease> MemoryPool::wrap(std::span<std::byte> memory,
+                                              std::shared_ptr<const void> owner) {
+  return std::make_shared<const Lease>(state_, state_->wrap(memory), memory.size(),
+                                       std::move(owner));
 }
 
 MemoryStatistics MemoryPool::statistics() const {

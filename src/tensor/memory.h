@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 
 #include "tensor/opencl.h"
 
@@ -25,8 +26,14 @@ class PoolState;
 /// One borrowed buffer.
 class Lease {
  public:
-  Lease(std::shared_ptr<PoolState> pool, cl::Buffer buffer, std::size_t bytes)
-      : pool_(std::move(pool)), buffer_(std::move(buffer)), bytes_(bytes) {}
+  /// host_memory: what keeps the host memory under the buffer alive, if the pool did not allocate
+  /// it.
+  Lease(std::shared_ptr<PoolState> pool, cl::Buffer buffer, std::size_t bytes,
+        std::shared_ptr<const void> host_memory = nullptr)
+      : pool_(std::move(pool)),
+        host_memory_(std::move(host_memory)),
+        buffer_(std::move(buffer)),
+        bytes_(bytes) {}
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   ~Lease();
@@ -36,6 +43,7 @@ class Lease {
 
  private:
   std::shared_ptr<PoolState> pool_;
+  std::shared_ptr<const void> host_memory_;  // outlives the buffer
   cl::Buffer buffer_;
   std::size_t bytes_;
 };
@@ -52,6 +60,10 @@ class MemoryPool {
   /// A block of at least `bytes`. Throws DeviceError when the device's limit is passed or memory is
   /// out.
   std::shared_ptr<const Lease> lease(std::size_t bytes);
+  /// A buffer over host memory, which CPU and unified-memory devices use in place; it counts as in
+  /// use and is never handed out again. `memory` starts at a page and is kept alive by `owner`; the
+  /// same memory may not be under two buffers of one context. Throws DeviceError.
+  std::shared_ptr<const Lease> wrap(std::span<std::byte> memory, std::shared_ptr<const void> owner);
   MemoryStatistics statistics() const;
   /// Forgets the highest amount in use so far.
   void reset_peak();

@@ -1,5 +1,6 @@
 #include "tensor/stream.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "tensor/device.h"
@@ -123,6 +124,20 @@ void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid)
                        "kernel {} of {} on {}x{}x{} groups of {}x{}x{} was refused: {}", info.name,
                        info.file, grid.groups[0], grid.groups[1], grid.groups[2], grid.local[0],
                        grid.local[1], grid.local[2], cl_error_name(code));
+}
+
+bool Event::is_done() const {
+  cl_int status = CL_QUEUED;
+  check_cl(event_.getInfo(CL_EVENT_COMMAND_EXECUTION_STATUS, &status), "clGetEventInfo");
+  check_cl(std::min(status, CL_SUCCESS), "a command on the device");
+  return status == CL_COMPLETE;
+}
+
+Event Stream::mark() {
+  cl::Event event;
+  check_cl(queue_.enqueueMarkerWithWaitList(nullptr, &event), "clEnqueueMarkerWithWaitList");
+  flush();
+  return Event(std::move(event));
 }
 
 void Stream::flush() {

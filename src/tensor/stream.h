@@ -25,6 +25,18 @@ struct Grid {
 
 enum class Access { read, write, read_write };
 
+/// A point in a stream's order.
+class Event {
+ public:
+  explicit Event(cl::Event event) : event_(std::move(event)) {}
+  /// Whether all that was enqueued before it has run; does not wait. Throws DeviceError when
+  /// something has failed. May be asked on any thread.
+  bool is_done() const;
+
+ private:
+  cl::Event event_;
+};
+
 class Stream;
 
 /// Device memory seen from the host until the end of the scope. Free of copies where memory is
@@ -87,6 +99,8 @@ class Stream {
   cl_kernel kernel(const KernelInfo& info, const Defines& defines);
   /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing.
   void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid);
+  /// Hands everything enqueued to the device without waiting; the event is done when that has run.
+  Event mark();
   /// Hands everything enqueued to the device without waiting.
   void flush();
   /// Waits until everything enqueued has run.

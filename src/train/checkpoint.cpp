@@ -35,11 +35,6 @@ std::vector<SafetensorsTensor> optimizer_tensors(TrainStep& train) {
   return tensors;
 }
 
-/// The part of a bucket's values that is one parameter.
-std::span<const float> part_of(std::span<const float> bucket, const Param& param) {
-  return bucket.subspan(param.offset, param.spec.shape.size());
-}
-
 /// Rank 0's side of a save. The collectives in between must go on when the disk fails, so the first
 /// error is kept and everything after it skipped; finish() throws it where all ranks can agree on
 /// it.
@@ -68,17 +63,34 @@ void write_model(TrainStep& train, const io::Path& path) {
     std::vector<float> values(param.spec.shape.size());
     train.device().stream().read<float>(values, param.value);
     file.write(param.spec.name, std::as_bytes(std::span<const float>(values)));
+    train.comm().recorder().renew();
   }
   file.finish();
 }
 
-/// Every rank's shard of one state of one bucket, together.
-std::vector<float> gather_state(TrainStep& train, std::size_t bucket, std::size_t index) {
-  const Range owned = train.optimizer().owned(bucket);
-  std::vector<float> values(train.params().buckets()[bucket].values.size());
-  const std::span<float> mine = std::span(values).subspan(owned.begin, owned.size());
-  train.device().stream().read(mine, train.optimizer().state(bucket, index));
-  train.comm().all_gather_shards(std::span<float>(values), train.reducer().shards(bucket));
+std::vector<float> zeros_of(const ParamLayout::Block& block) {
+  return std::vector<float>(block.end - block.begin, 0.0f);
+}
+
+/// Where a parameter lies in its block.
+std::size_t offset_in_block(TrainStep& train, const Param& param) {
+  return param.offset - train.params().layout().blocks[param.block].begin;
+}
+
+/// Every rank's shards of one state of one block, together.
+std::vector<float> gather_state(TrainStep& train, std::size_t block, std::size_t index) {
+  const ParamLayout& layout = train.params().layout();
+  const std::size_t begin = layout.blocks[block].begin;
+  std::vector<float> values = zeros_of(layout.blocks[block]);
+  for (std::size_t bucket = 0; bucket < layout.buckets.size(); ++bucket) {
+    if (layout.buckets[bucket].block != block) continue;
+    std::vector<Range> shards = train.reducer().shards(bucket);
+    for (Range& shard : shards) shard = {shard.begin - begin, shard.end - begin};
+    const Range owned = shards[static_cast<std::size_t>(train.comm().rank())];
+    const std::span<float> mine = std::span(values).subspan(owned.begin, owned.size());
+    train.device().stream().read(mine, train.optimizer().state(bucket, index));
+    train.comm().all_gather_shards(std::span<float>(values), shards);
+  }
   return values;
 }
 
@@ -87,32 +99,35 @@ void write_optimizer(TrainStep& train, Writer& writer, const io::Path& path) {
   std::optional<SafetensorsWriter> file;
   if (writes) writer.attempt([&] { file.emplace(path, optimizer_tensors(train)); });
   const auto states = train.optimizer().state_names();
-  for (std::size_t bucket = 0; bucket < train.params().buckets().size(); ++bucket) {
+  for (std::size_t block = 0; block < train.params().layout().blocks.size(); ++block) {
     for (std::size_t index = 0; index < states.size(); ++index) {
-      const std::vector<float> values = gather_state(train, bucket, index);
+      const std::vector<float> values = gather_state(train, block, index);
       if (!writes) continue;
       for (const Param& param : train.params().params()) {
-        if (param.bucket != bucket) continue;
-        writer.attempt([&] {
-          file->write(state_name(states[index], param), std::as_bytes(part_of(values, param)));
-        });
+        if (param.block != block) continue;
+        const auto part = std::span<const float>(values).subspan(offset_in_block(train, param),
+                                                                 param.spec.shape.size());
+        writer.attempt([&] { file->write(state_name(states[index], param), std::as_bytes(part)); });
+        train.comm().recorder().renew();
       }
     }
   }
   if (writes) writer.attempt([&] { file->finish(); });
 }
 
-/// One bucket of a file on rank 0, then on all ranks.
-std::vector<float> load_bucket(TrainStep& train, std::size_t bucket,
-                               const std::optional<SafetensorsReader>& file,
-                               const std::function<std::string(const Param&)>& name_of) {
-  std::vector<float> values(train.params().buckets()[bucket].values.size(), 0.0f);
+/// One block of a file on rank 0, then on all ranks.
+std::vector<float> load_block(TrainStep& train, std::size_t block,
+                              const std::optional<SafetensorsReader>& file,
+                              const std::function<std::string(const Param&)>& name_of) {
+  std::vector<float> values = zeros_of(train.params().layout().blocks[block]);
   agree(train.comm(), "loading a checkpoint", [&] {
     if (!file) return;
     for (const Param& param : train.params().params()) {
-      if (param.bucket != bucket) continue;
-      const auto place = std::span(values).subspan(param.offset, param.spec.shape.size());
+      if (param.block != block) continue;
+      const auto place =
+          std::span(values).subspan(offset_in_block(train, param), param.spec.shape.size());
       read_like(*file, name_of(param), param.spec, place);
+      train.comm().recorder().renew();
     }
   });
   train.comm().broadcast(std::as_writable_bytes(std::span(values)), 0);
@@ -159,17 +174,22 @@ void load_checkpoint(TrainStep& train, const io::Path& checkpoint) {
   });
   Stream& s = train.device().stream();
   const auto states = train.optimizer().state_names();
-  for (std::size_t bucket = 0; bucket < train.params().buckets().size(); ++bucket) {
+  const ParamLayout& layout = train.params().layout();
+  for (std::size_t block = 0; block < layout.blocks.size(); ++block) {
     const std::vector<float> values =
-        load_bucket(train, bucket, model, [](const Param& param) { return param.spec.name; });
-    s.write<float>(train.params().buckets()[bucket].values, values);
+        load_block(train, block, model, [](const Param& param) { return param.spec.name; });
+    s.write<float>(train.params().block_values(block), values);
     for (std::size_t index = 0; index < states.size(); ++index) {
-      const std::vector<float> state =
-          load_bucket(train, bucket, optimizer,
-                      [&](const Param& param) { return state_name(states[index], param); });
-      const Range owned = train.optimizer().owned(bucket);
-      s.write<float>(train.optimizer().state(bucket, index),
-                     std::span(state).subspan(owned.begin, owned.size()));
+      const std::vector<float> state = load_block(train, block, optimizer, [&](const Param& param) {
+        return state_name(states[index], param);
+      });
+      for (std::size_t bucket = 0; bucket < layout.buckets.size(); ++bucket) {
+        if (layout.buckets[bucket].block != block) continue;
+        const Range owned = train.optimizer().owned(bucket);
+        s.write<float>(
+            train.optimizer().state(bucket, index),
+            std::span(state).subspan(owned.begin - layout.blocks[block].begin, owned.size()));
+      }
     }
   }
 }

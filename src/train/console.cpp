@@ -24,14 +24,33 @@ std::string describe_step(std::uint64_t step, const RunLength& length) {
   return fmt::format("step {:>6}/{:.0f}", step, length.steps);
 }
 
+/// " (compute 78% comm 17% wait 4% io 1%)"; empty when nothing was measured.
+std::string describe_split(const StepTimes& spent) {
+  const double all = spent.compute + spent.exposed + spent.wait + spent.io;
+  if (!(all > 0)) return "";
+  const double percent = 100 / all;
+  return fmt::format(" (compute {:.0f}% comm {:.0f}% wait {:.0f}% io {:.0f}%)",
+                     spent.compute * percent, spent.exposed * percent, spent.wait * percent,
+                     spent.io * percent);
+}
+
+/// What the columns of the table of ranks are made for.
+struct RankColumns {
+  std::size_t device_width = 6;
+  std::size_t host_width = 4;
+  std::uint64_t leaves = 0;  // of all ranks
+};
+
 std::string rank_line(std::size_t first, std::size_t last, const RankRow& row,
-                      std::size_t device_width, std::size_t host_width) {
+                      const RankColumns& columns) {
   const std::string ranks =
       first == last ? fmt::format("{}", first) : fmt::format("{}-{}", first, last);
-  return fmt::format("  {:<6} {:<{}}  {:<{}}  {:>9} of {:<9}  {}", ranks, row.host, host_width,
-                     fmt::format("{} ({})", row.device, row.kind), device_width,
-                     format_bytes(static_cast<double>(row.memory_used)),
-                     format_bytes(static_cast<double>(row.memory_total)), row.leaves);
+  const double share = 100 * static_cast<double>(row.leaves) / static_cast<double>(columns.leaves);
+  return fmt::format("  {:<6} {:<{}}  {:<{}}  {:>9} of {:<9}  {:<6}  {:.1f}%{}", ranks, row.host,
+                     columns.host_width, fmt::format("{} ({})", row.device, row.kind),
+                     columns.device_width, format_bytes(static_cast<double>(row.memory_used)),
+                     format_bytes(static_cast<double>(row.memory_total)), row.leaves, share,
+                     first == last ? "" : " each");
 }
 
 bool same_row(const RankRow& a, const RankRow& b) {
@@ -41,19 +60,19 @@ bool same_row(const RankRow& a, const RankRow& b) {
 
 /// One line a rank; neighbours that are alike share one.
 std::vector<std::string> rank_lines(const std::vector<RankRow>& ranks) {
-  std::size_t device_width = 6;
-  std::size_t host_width = 4;
+  RankColumns columns;
   for (const RankRow& row : ranks) {
-    device_width = std::max(device_width, row.device.size() + row.kind.size() + 3);
-    host_width = std::max(host_width, row.host.size());
+    columns.device_width = std::max(columns.device_width, row.device.size() + row.kind.size() + 3);
+    columns.host_width = std::max(columns.host_width, row.host.size());
+    columns.leaves += row.leaves;
   }
-  std::vector<std::string> lines{fmt::format("  {:<6} {:<{}}  {:<{}}  {:<22}  leaves", "rank",
-                                             "host", host_width, "device", device_width,
-                                             "memory used of total")};
+  std::vector<std::string> lines{fmt::format("  {:<6} {:<{}}  {:<{}}  {:<22}  leaves  share",
+                                             "rank", "host", columns.host_width, "device",
+                                             columns.device_width, "memory used of total")};
   for (std::size_t first = 0; first < ranks.size();) {
     std::size_t last = first;
     while (last + 1 < ranks.size() && same_row(ranks[first], ranks[last + 1])) ++last;
-    lines.push_back(rank_line(first, last, ranks[first], device_width, host_width));
+    lines.push_back(rank_line(first, last, ranks[first], columns));
     first = last + 1;
   }
   return lines;
@@ -143,6 +162,12 @@ void Console::step(const StepRecord& record, const RunLength& length) {
   average_weight_ = average_decay * average_weight_ + (1 - average_decay);
   if (!first_) first_ = record;
   latest_ = record;
+  for (const RankStep& rank : record.ranks) {
+    spent_.compute += rank.times.compute;
+    spent_.exposed += rank.times.exposed;
+    spent_.wait += rank.times.wait;
+    spent_.io += rank.times.io;
+  }
   length_ = length;
   const bool is_due = !printed_ || record.seconds - printed_->seconds >= every_s_;
   if (is_due) print_step(record, length);
@@ -162,12 +187,14 @@ void Console::print_step(const StepRecord& record, const RunLength& length) {
     step_s = (record.seconds - first_->seconds) / static_cast<double>(record.step - first_->step);
   }
   const double left_s = (length.steps - static_cast<double>(record.step)) * step_s;
-  sink_(
-      fmt::format("{}  loss {:.4f} (avg {:.4f})  |g| {:.3f}  lr {:.2e}  {} tok/s  time {}  eta {}",
-                  describe_step(record.step, length), record.loss, average_ / average_weight_,
-                  record.gradient_norm, record.learning_rate, format_count(tokens / seconds),
-                  format_duration(record.seconds), format_duration(std::max(0.0, left_s))));
+  sink_(fmt::format(
+      "{}  loss {:.4f} (avg {:.4f})  |g| {:.3f}  lr {:.2e}  {} tok/s{}  time {}  eta {}",
+      describe_step(record.step, length), record.loss, average_ / average_weight_,
+      record.gradient_norm, record.learning_rate, format_count(tokens / seconds),
+      describe_split(spent_), format_duration(record.seconds),
+      format_duration(std::max(0.0, left_s))));
   printed_ = record;
+  spent_ = {};
 }
 
 void Console::evaluation(std::uint64_t step, const Evaluation& evaluation,
@@ -184,6 +211,18 @@ void Console::evaluation(std::uint64_t step, const Evaluation& evaluation,
 void Console::print_latest() {
   const bool has_line = !latest_ || (printed_ && printed_->step == latest_->step);
   if (!has_line) print_step(*latest_, length_);
+}
+
+void Console::planned(const PlanChange& change) {
+  // Nobody needs to know of steps in which a rank is only measured.
+  if (change.reason != PlanReason::gain) return;
+  const std::string why =
+      change.taken_in.empty()
+          ? fmt::format("rank {} is {:.0f}% slower than its share", change.rank,
+                        100 * change.excess)
+          : fmt::format("rank {} has become fast enough to help", change.taken_in.front());
+  sink_(fmt::format("plan {:>6}  {}: leaves {} from step {}", change.step, why,
+                    format_leaves(change.plan), change.first_step + 1));
 }
 
 void Console::sample(std::uint64_t step, std::string_view text) {

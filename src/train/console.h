@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dist/leaf_balancer.h"
 #include "model/config.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
@@ -62,11 +63,14 @@ class Console {
   Console(double every_s, Sink sink);
 
   void start(const StartupTable& table);
-  /// The first step, then one whenever the time has passed. Throughput is that since the last line.
+  /// The first step, then one whenever the time has passed. Throughput is that since the last line,
+  /// and so is where the ranks' time went: "(compute 78% comm 17% wait 4% io 1%)".
   void step(const StepRecord& record, const RunLength& length);
   /// best_loss: the lowest before this one, if there was one.
   void evaluation(std::uint64_t step, const Evaluation& evaluation,
                   std::optional<double> best_loss);
+  /// Other shares for the ranks from a later step on.
+  void planned(const PlanChange& change);
   void sample(std::uint64_t step, std::string_view text);
   void saved(std::uint64_t step, std::uint64_t bytes, double seconds, std::string_view path);
   /// The last step's line if it was not printed, and why the run ends.
@@ -83,6 +87,7 @@ class Console {
   std::optional<StepRecord> first_;    // of this call of the program
   std::optional<StepRecord> printed_;  // the last that has a line
   std::optional<StepRecord> latest_;
+  StepTimes spent_;  // by all ranks, since the last line
   RunLength length_;
 };
 

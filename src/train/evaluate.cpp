@@ -20,7 +20,7 @@ struct Sums {
 };
 
 Sums evaluate_samples(Device& device, Decoder& decoder, const Dataset& dataset,
-                      const Range& samples, MicroBatchShape shape) {
+                      const Range& samples, MicroBatchShape shape, FlightRecorder& recorder) {
   Stream& s = device.stream();
   Sums sums;
   // Each micro-batch has a sum of its own: a float adds thousands of losses well, not millions.
@@ -34,6 +34,7 @@ Sums evaluate_samples(Device& device, Decoder& decoder, const Dataset& dataset,
     s.read<float>(loss, loss_sum);
     sums.loss += loss[0];
     sums.tokens += static_cast<double>(batch.num_targets);
+    recorder.renew();
   }
   return sums;
 }
@@ -72,7 +73,7 @@ Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const 
   const Range mine =
       agree(comm, "evaluating", [&] { return samples_of(comm, decoder, dataset, settings); });
   const Sums sums = agree(comm, "evaluating", [&] {
-    return evaluate_samples(device, decoder, dataset, mine, settings.shape);
+    return evaluate_samples(device, decoder, dataset, mine, settings.shape, comm.recorder());
   });
   std::vector<double> totals{sums.loss, sums.tokens};
   comm.all_reduce_sum(totals);

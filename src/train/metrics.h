@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "dist/leaf_balancer.h"
+#include "dist/straggler_watch.h"
 #include "tensor/io.h"
 #include "train/evaluate.h"
+#include "train/train_step.h"
 
 namespace motley {
 
@@ -18,6 +22,7 @@ struct StepRecord {
   double learning_rate = 0;
   std::uint64_t step_tokens = 0;
   double step_seconds = 0;
+  std::vector<RankStep> ranks = {};  // where each rank's time went
 };
 
 /// Appends to a run's metrics.jsonl; a line is in the file when the call returns, so that a killed
@@ -29,12 +34,18 @@ class MetricsLog {
   /// torn last line is dropped.
   MetricsLog(const io::Path& path, std::uint64_t first_step);
 
-  /// {"kind": "step", "step", "tokens", "loss", "norm", "lr", "tokens_per_s", "seconds"}; a value
-  /// that is not finite becomes null.
+  /// {"kind": "step", "step", "tokens", "loss", "norm", "lr", "tokens_per_s", "seconds", "ranks"};
+  /// a value that is not finite becomes null. ranks: {"leaves", "compute", "exposed", "wait", "io"}
+  /// of each, in seconds.
   void write(const StepRecord& record);
   /// {"kind": "eval", "step", "tokens", "loss", "perplexity", "bits_per_byte"}; tokens: of
   /// validation.
   void write(std::uint64_t step, const Evaluation& evaluation);
+  /// {"kind": "plan", "step", "reason", "from", "leaves", "leaf_seconds", "gain"}; from: the first
+  /// step of the plan.
+  void write(const PlanChange& change);
+  /// {"kind": "slow", "step", "rank", "score"}
+  void write(std::uint64_t step, const Straggler& straggler);
 
  private:
   io::File file_;

@@ -87,25 +87,27 @@ Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owne
     }
   }
   for (const Param& param : params.params()) {
-    const Range& range = owned_[param.bucket];
-    const std::size_t begin = std::max(range.begin, param.offset);
-    const std::size_t end = std::min(range.end, param.offset + param.spec.shape.size());
-    if (begin < end) segments_.push_back({param.bucket, {begin, end}, param.spec.decay});
+    const Range whole{param.offset, param.offset + param.spec.shape.size()};
+    for (std::size_t bucket = 0; bucket < owned_.size(); ++bucket) {
+      const Range part = intersect(owned_[bucket], whole);
+      if (!part.empty()) segments_.push_back({bucket, part, param.spec.decay});
+    }
   }
 }
 
 void Optimizer::update(Stream& s, std::size_t bucket, const op::UpdateControl& control,
                        const UpdateStep& step) {
+  const ParamBucket& memory = params_.buckets()[bucket];
   for (const Segment& segment : segments_) {
     if (segment.bucket != bucket) continue;
-    const auto [begin, end] = segment.in_bucket;
+    const auto [begin, end] = segment.part;
     const std::size_t first = owned_[bucket].begin;
     std::vector<Tensor> states;
     for (const Tensor& state : states_[bucket])
       states.push_back(state.slice(begin - first, end - first));
     ShardUpdate shard{
-        params_.buckets()[bucket].values.slice(begin, end),
-        params_.buckets()[bucket].gradients.slice(begin, end), states,
+        memory.values.slice(begin - memory.begin, end - memory.begin),
+        memory.gradients.slice(begin - memory.begin, end - memory.begin), states,
         segment.decay == Decay::yes ? static_cast<float>(settings_.weight_decay) : 0.0f};
     row_->update(s, shard, control, settings_, step);
   }

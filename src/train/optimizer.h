@@ -26,8 +26,8 @@ struct OptimizerRow;
 /// et al. 2020), so one owner decides each parameter's bits.
 class Optimizer {
  public:
-  /// `owned[b]` is this rank's range of elements of bucket b. Throws ConfigError for an unknown
-  /// name.
+  /// `owned[b]` is this rank's part of bucket b, in elements of the row of all parameters. Throws
+  /// ConfigError for an unknown name.
   Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
             const OptimSettings& settings);
 
@@ -45,7 +45,7 @@ class Optimizer {
   /// The part of one parameter that lies in an owned shard.
   struct Segment {
     std::size_t bucket = 0;
-    Range in_bucket;
+    Range part;  // of the row of all parameters
     Decay decay = Decay::no;
   };
 

@@ -4,7 +4,7 @@
 #include <pcre2.h>
 
 #include "tensor/error.h"
-#include "train/utf8.h"
+#include "tensor/utf8.h"
 
 namespace motley {
 namespace {

@@ -5,41 +5,44 @@
 
 namespace motley {
 
-Prefetcher::Prefetcher(std::uint64_t first_step, std::size_t capacity, RangeOfStep range,
+Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
                        MakeLeaf make)
-    : capacity_(std::max<std::size_t>(capacity, 1)),
+    : ahead_{std::max<std::size_t>(ahead.leaves, 1), ahead.steps},
       range_(std::move(range)),
       make_(std::move(make)),
+      begun_(first_step),
       thread_([this, first_step](const std::stop_token& stop) { run(stop, first_step); }) {}
 
-Prefetcher::Prefetcher(std::uint64_t first_step, std::size_t capacity, RangeOfStep range,
+Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
                        const LeafSource& source)
     : Prefetcher(
-          first_step, capacity, std::move(range),
+          first_step, ahead, std::move(range),
           [&source](std::uint64_t step, std::size_t leaf) { return source.leaf(step, leaf); }) {}
 
-Leaf Prefetcher::next() {
-  std::optional<Leaf> leaf;
-  while (!leaf) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return !ready_.empty() || failure_ != nullptr; });
-    if (ready_.empty()) std::rethrow_exception(failure_);
-    leaf = std::move(ready_.front());
-    ready_.pop_front();
-    lock.unlock();
-    changed_.notify_all();
+void Prefetcher::begin_step(std::uint64_t step) {
+  {
+    const std::scoped_lock lock(mutex_);
+    begun_ = step;
   }
-  return std::move(*leaf);
+  changed_.notify_all();
+}
+
+Leaf Prefetcher::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !ready_.empty() || failure_ != nullptr; });
+  if (ready_.empty()) std::rethrow_exception(failure_);
+  Leaf leaf = std::move(ready_.front());
+  ready_.pop_front();
+  lock.unlock();
+  changed_.notify_all();
+  return leaf;
 }
 
 void Prefetcher::run(const std::stop_token& stop, std::uint64_t step) {
   try {
-    for (; !stop.stop_requested(); ++step) {
-      const LeafRange range = range_(step);
-      // Takes room in the queue as well: a rank without leaves must not run through all steps at
-      // once.
-      if (range.first >= range.last) deliver(stop, std::nullopt);
-      for (std::size_t i = range.first; i < range.last && !stop.stop_requested(); ++i) {
+    for (; may_read(stop, step); ++step) {
+      const Range range = range_(step);
+      for (std::size_t i = range.begin; i < range.end && !stop.stop_requested(); ++i) {
         deliver(stop, Leaf{.step = step, .index = i, .batch = make_(step, i)});
       }
     }
@@ -50,10 +53,17 @@ void Prefetcher::run(const std::stop_token& stop, std::uint64_t step) {
   }
 }
 
-void Prefetcher::deliver(const std::stop_token& stop, std::optional<Leaf> leaf) {
+/// Waits until the step is near enough; false when a stop is requested first.
+bool Prefetcher::may_read(const std::stop_token& stop, std::uint64_t step) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait(lock, stop, [&] { return step <= begun_ + ahead_.steps; }) &&
+         !stop.stop_requested();
+}
+
+void Prefetcher::deliver(const std::stop_token& stop, Leaf leaf) {
   std::unique_lock lock(mutex_);
   // Ends early, with the queue still full, when a stop is requested: the leaf is then not wanted.
-  if (!changed_.wait(lock, stop, [this] { return ready_.size() < capacity_; })) return;
+  if (!changed_.wait(lock, stop, [this] { return ready_.size() < ahead_.leaves; })) return;
   ready_.push_back(std::move(leaf));
   lock.unlock();
   changed_.notify_all();

@@ -9,10 +9,10 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <thread>
 
+#include "dist/range.h"
 #include "train/batch.h"
 
 namespace motley {
@@ -24,45 +24,51 @@ struct Leaf {
   Batch batch;
 };
 
-/// The leaves [first, last) of one step that a rank computes.
-struct LeafRange {
-  std::size_t first = 0;
-  std::size_t last = 0;
+/// How far ahead of the device leaves are read.
+struct ReadAhead {
+  std::size_t leaves = 1;   // kept ready at most; at least 1
+  std::uint64_t steps = 0;  // beyond the one that has begun
 };
 
 /// Delivers a rank's leaves in order: all of its range of step k, then those of step k + 1, without
 /// end.
 class Prefetcher {
  public:
-  using RangeOfStep = std::function<LeafRange(std::uint64_t step)>;
+  using RangeOfStep = std::function<Range(std::uint64_t step)>;
   using MakeLeaf = std::function<Batch(std::uint64_t step, std::size_t leaf)>;
 
-  /// Starts reading at first_step. `range` and `make` are called on the reading thread only, and
-  /// what they refer to must outlive the prefetcher. At most `capacity` (at least 1) leaves are
-  /// kept ready. A step whose range is empty is passed over; a rank without leaves in any step must
-  /// not ask.
-  Prefetcher(std::uint64_t first_step, std::size_t capacity, RangeOfStep range, MakeLeaf make);
+  /// Starts reading at first_step, which counts as begun. `range` and `make` are called on the
+  /// reading thread only, and what they refer to must outlive the prefetcher. A range may be empty.
+  /// `range` is asked once for each step, in order, and for none beyond `ahead.steps` after the
+  /// step that has begun: until then it may change.
+  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range, MakeLeaf make);
   /// The same, reading from a source.
-  Prefetcher(std::uint64_t first_step, std::size_t capacity, RangeOfStep range,
+  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
              const LeafSource& source);
 
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
+  /// Lets reading go on up to `ahead.steps` after this step. To be called as each step begins,
+  /// whether this rank has leaves in it or not.
+  void begin_step(std::uint64_t step);
   /// The next leaf; waits until it is read. Throws what reading it threw, at its place in the order
-  /// and at every later call.
+  /// and at every later call. To be called for leaves of the step that has begun only, for later
+  /// ones may never be read.
   Leaf next();
 
  private:
   void run(const std::stop_token& stop, std::uint64_t step);
-  void deliver(const std::stop_token& stop, std::optional<Leaf> leaf);
+  bool may_read(const std::stop_token& stop, std::uint64_t step);
+  void deliver(const std::stop_token& stop, Leaf leaf);
 
-  const std::size_t capacity_;
+  const ReadAhead ahead_;
   const RangeOfStep range_;
   const MakeLeaf make_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<std::optional<Leaf>> ready_;  // none stands for a step without leaves
+  std::deque<Leaf> ready_;
+  std::uint64_t begun_;
   std::exception_ptr failure_;
   std::jthread thread_;  // last: stopped and joined before what it uses goes
 };

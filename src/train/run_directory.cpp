@@ -50,12 +50,14 @@ Settings read_stored(const io::Path& file) {
 
 std::vector<std::string> compare_for_resume(const Settings& stored, const Settings& wanted) {
   const std::set<std::string> allowed = allowed_changes(wanted.train.allow_change);
+  Settings asked = wanted;
+  if (asked.train.global_batch == 0) asked.train.global_batch = stored.train.global_batch;
   std::vector<std::string> notes;
   std::string refused;
   std::string needed;
   for (const Setting& row : settings_table()) {
     const SettingValue before = row.get(stored, row);
-    const SettingValue after = row.get(wanted, row);
+    const SettingValue after = row.get(asked, row);
     if (row.on_resume == OnResume::one_call || before == after) continue;
     const std::string name = row.full_name();
     const std::string change =
@@ -74,6 +76,10 @@ std::vector<std::string> compare_for_resume(const Settings& stored, const Settin
                        "{} was trained with other settings{}\n  keep the old values{}",
                        wanted.train.run, refused, needed);
   return notes;
+}
+
+std::uint64_t RunDirectory::stored_batch() const {
+  return read_stored(config()).train.global_batch;
 }
 
 io::Path RunDirectory::log(int rank) const {

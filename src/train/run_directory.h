@@ -1,6 +1,8 @@
-// The directory of a run: config.toml, metrics.jsonl, log/rankN.log and ckpt/.
+// The directory of a run: config.toml, metrics.jsonl, log/rankN.log and ckpt/; and, of a
+// job that stood still, log/stall-STEP/rankN.txt.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,7 @@ class RunDirectory {
   io::Path config() const { return root_ / "config.toml"; }
   io::Path metrics() const { return root_ / "metrics.jsonl"; }
   io::Path checkpoints() const { return root_ / "ckpt"; }
+  io::Path logs() const { return root_ / "log"; }
   io::Path log(int rank) const;
 
   /// Whether somebody trained here before.
@@ -27,6 +30,8 @@ class RunDirectory {
   /// Changes nothing on disk. Throws ConfigError when a run is there and neither is set, when there
   /// is none to resume, and for changes that are not allowed.
   std::vector<std::string> check(const Settings& settings) const;
+  /// For rank 0. The tokens of a step of the run that is here; 0 if it does not say.
+  std::uint64_t stored_batch() const;
   /// For rank 0, after check() and when all that training needs has been found good. Makes the
   /// directory and stores the settings; train.overwrite deletes the run that is there, and nothing
   /// else.
@@ -38,7 +43,8 @@ class RunDirectory {
   io::Path root_;
 };
 
-/// Compares the settings of a run with those it shall go on with. Returns a line for each change;
+/// Compares the settings of a run with those it shall go on with. A batch that these leave open
+/// (train.global_batch = 0) is the run's. Returns a line for each change;
 /// throws ConfigError naming every change that a resumed run cannot have, or only if
 /// train.allow_change says so.
 std::vector<std::string> compare_for_resume(const Settings& stored, const Settings& wanted);

@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "dist/placement_devices.h"
 #include "tensor/checked.h"
 #include "tensor/error.h"
+#include "train/faults.h"
 #include "train/presets.h"
 #include "train/settings_flags.h"
 #include "train/settings_toml.h"
@@ -50,17 +52,6 @@ void check_batch(const Settings& settings) {
       below == 0 ? fmt::format("{}", leaf) : fmt::format("{} and {}", below, below + leaf));
 }
 
-void check_device(const std::string& use) {
-  const bool by_index = use.starts_with("index:") && use.size() > 6 &&
-                        use.find_first_not_of("0123456789", 6) == std::string::npos;
-  const bool by_name = use.starts_with("name:") && use.size() > 5;
-  require<ConfigError>(use == "auto" || use == "cpu" || use == "gpu" || by_index || by_name,
-                       "config.value",
-                       "device.use = '{}'\n  must be auto, cpu, gpu, index:N or name:TEXT, as "
-                       "`motley devices` lists them",
-                       use);
-}
-
 }  // namespace
 
 ResolvedSettings resolve_settings(std::span<const std::string> arguments) {
@@ -98,7 +89,8 @@ void check_settings(const Settings& settings) {
                          settings.train.sequence, model.context);
     check_batch(settings);
   }
-  check_device(settings.device.use);
+  (void)DeviceSpec::parse(settings.device.use);
+  (void)parse_faults(settings.train.inject);
   require<ConfigError>(!settings.train.run.empty(), "config.value",
                        "train.run is empty\n  name the directory of the run");
   require<ConfigError>(!settings.train.resume || !settings.train.overwrite, "config.conflict",

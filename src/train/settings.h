@@ -59,7 +59,8 @@ struct TrainSettings {
   bool overwrite = false;
   std::string allow_change = {};  // keys, separated by commas
   std::string init_from = {};
-  double log_every = 5;  // seconds
+  double log_every = 5;     // seconds
+  std::string inject = {};  // faults, for tests; see train/inject.h
 };
 
 struct OptimSettings {
@@ -78,10 +79,25 @@ struct OptimSettings {
 };
 
 struct DeviceChoiceSettings {
-  std::string use = "auto";
+  std::string use = "auto";  // a DeviceSpec
   std::string kernels = "auto";
   bool share = false;
+  bool one_core = false;
   std::string cache = {};  // empty: the default directory
+};
+
+/// Whether sums over ranks travel as f32, or as bf16 between hosts.
+enum class WireKind { f32, bf16 };
+
+struct DistSettings {
+  bool exact = true;
+  WireKind wire = WireKind::f32;
+  bool shared_memory = true;
+  bool watchdog = true;
+  double step_timeout = 0;           // seconds; 0: from the steps' own times
+  std::uint64_t check_every = 100;   // steps; 0: never
+  std::uint64_t replan_every = 10;   // steps; 0: never
+  std::uint64_t simulate_ranks = 0;  // as threads of one process; 0: not simulated
 };
 
 struct Settings {
@@ -90,6 +106,7 @@ struct Settings {
   TrainSettings train;
   OptimSettings optim;
   DeviceChoiceSettings device;
+  DistSettings dist;
 };
 
 /// Settings and, for each "section.key" that is not at its default, where its value came from:

@@ -1,6 +1,7 @@
 #include "train/settings_flags.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +25,7 @@ std::vector<std::string> all_flags() {
   for (const Setting& row : settings_table()) {
     names.emplace_back(row.key);
     names.push_back(row.full_name());
+    if (!row.alias.empty()) names.emplace_back(row.alias);
   }
   return names;
 }
@@ -46,6 +48,7 @@ const Setting* find_flag(const FlagName& name) {
   if (!name.section.empty()) return find_setting(name.section, name.key);
   const Setting* found = nullptr;
   for (const Setting& row : settings_table()) {
+    if (!row.alias.empty() && row.alias == name.key) return &row;
     if (row.key != name.key) continue;
     if (found != nullptr) return nullptr;
     found = &row;
@@ -78,8 +81,9 @@ std::string following_value(const Flag& flag, std::span<const std::string> argum
   const bool has_next = i + 1 < arguments.size();
   if (flag.row.kind == SettingKind::boolean) {
     if (flag.name.negated) return "false";
+    constexpr std::array<std::string_view, 4> values{"true", "false", "on", "off"};
     const bool spelled_out =
-        has_next && (arguments[i + 1] == "true" || arguments[i + 1] == "false");
+        has_next && std::find(values.begin(), values.end(), arguments[i + 1]) != values.end();
     return spelled_out ? arguments[++i] : "true";
   }
   require<ConfigError>(has_next && !arguments[i + 1].starts_with("--"), "config.missing-value",

@@ -25,8 +25,8 @@ struct CommandLine {
 
 /// Reads `--section.key value`, `--section.key=value` and, for switches, `--section.key` and
 /// `--section.no-key`; dashes in keys count as underscores; the section may be left out where only
-/// one has the key. One argument that is not a flag is the file. Throws ConfigError naming the
-/// nearest valid flag.
+/// one has the key, and some have another name besides: --device for --device.use. One argument
+/// that is not a flag is the file. Throws ConfigError naming the nearest valid flag.
 CommandLine read_command_line(std::span<const std::string> arguments);
 
 }  // namespace motley

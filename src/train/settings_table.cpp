@@ -18,6 +18,7 @@ struct Row {
   SettingUnit unit = SettingUnit::none;
   std::vector<std::string> choices = {};
   OnResume on_resume = OnResume::note;
+  std::string_view alias = {};
 };
 
 template <auto Section, auto Field>
@@ -65,7 +66,8 @@ Setting setting(std::string_view section, std::string_view key, Row row) {
           std::move(row.choices),
           row.on_resume,
           get_member<Section, Field>,
-          set_member<Section, Field>};
+          set_member<Section, Field>,
+          row.alias};
 }
 
 template <auto Field>
@@ -87,6 +89,10 @@ Setting optim(std::string_view key, Row row) {
 template <auto Field>
 Setting device(std::string_view key, Row row) {
   return setting<&Settings::device, Field>("device", key, std::move(row));
+}
+template <auto Field>
+Setting dist(std::string_view key, Row row) {
+  return setting<&Settings::dist, Field>("dist", key, std::move(row));
 }
 
 constexpr double max_count = 1e15;
@@ -189,10 +195,12 @@ std::vector<Setting> train_rows() {
           "micro_batch",
           {.help = "sequences a device computes at once", .low = 1, .high = max_dimension}),
       train<&T::global_batch>(
-          "global_batch", {.help = "tokens per step over all ranks; 0 = one micro-batch per rank",
-                           .high = max_count,
-                           .unit = tokens,
-                           .on_resume = changes_result}),
+          "global_batch",
+          {.help =
+               "tokens per step over all ranks; 0 = one micro-batch per rank, or the resumed run's",
+           .high = max_count,
+           .unit = tokens,
+           .on_resume = changes_result}),
       train<&T::eval_every>("eval_every",
                             {.help = "validate every so many steps; 0 = only at the end",
                              .high = max_count,
@@ -230,6 +238,11 @@ std::vector<Setting> train_rows() {
       train<&T::log_every>(
           "log_every",
           {.help = "time between progress lines", .high = 86400, .unit = SettingUnit::seconds}),
+      train<&T::inject>(
+          "inject",
+          {.help = "for tests: faults as RANK:STEP:FAULT, separated by commas; FAULT is kill, "
+                   "stop, nan, slow=3x, drop-link or flip-bit",
+           .on_resume = one_call}),
   };
 }
 
@@ -285,19 +298,66 @@ std::vector<Setting> optim_rows() {
 std::vector<Setting> device_rows() {
   using D = DeviceChoiceSettings;
   return {
-      device<&D::use>(
-          "use", {.help = "auto, cpu, gpu, index:N or name:TEXT, as `motley devices` lists them"}),
+      device<&D::use>("use", {.help = "auto, cpu, gpu, index:N, name:TEXT or pci:ADDRESS, as "
+                                      "`motley devices` lists them; by rank and host: "
+                                      "\"gpu; node2=index:1,cpu\"",
+                              .alias = "device"}),
       device<&D::kernels>("kernels", {.help = "kernel family; auto = what suits the device",
                                       .choices = {"auto", "cpu", "gpu"}}),
-      device<&D::share>("share", {.help = "let ranks share a device that is not a CPU"}),
+      device<&D::share>("share", {.help = "let ranks of a host share a device that is not a CPU",
+                                  .alias = "share_device"}),
+      device<&D::one_core>(
+          "one_core", {.help = "allow a CPU device that mpirun has bound to one of many cores"}),
       device<&D::cache>("cache",
                         {.help = "directory of built kernels; empty = the user's cache directory"}),
   };
 }
 
+std::vector<Setting> dist_rows() {
+  using D = DistSettings;
+  return {
+      dist<&D::exact>("exact", {.help = "the same bits on any number of ranks",
+                                .on_resume = changes_result,
+                                .alias = "exact"}),
+      dist<&D::wire>("wire",
+                     {.help = "gradients between hosts; bf16 halves the traffic and gives up "
+                              "the same bits on any number of hosts",
+                      .choices = {"f32", "bf16"},
+                      .on_resume = changes_result}),
+      dist<&D::shared_memory>(
+          "shared_memory",
+          {.help = "let ranks of a host exchange gradients through shared memory"}),
+      dist<&D::watchdog>("watchdog",
+                         {.help = "end the job and name the rank when one stands still"}),
+      dist<&D::step_timeout>(
+          "step_timeout",
+          {.help =
+               "longest step before the job is given up; 0 = max(60 s, 5 x its 99th percentile)",
+           .high = 1e6,
+           .unit = SettingUnit::seconds}),
+      dist<&D::check_every>(
+          "check_every",
+          {.help = "compare the ranks' parameters every so many steps; 0 = only before saving",
+           .high = max_count,
+           .unit = steps}),
+      dist<&D::replan_every>(
+          "replan_every",
+          {.help = "every so many steps, see whether other shares of the ranks in a step's "
+                   "micro-batches would be faster; 0 = equal shares",
+           .high = max_count,
+           .unit = steps}),
+      dist<&D::simulate_ranks>(
+          "simulate_ranks",
+          {.help = "train as so many ranks would, in one process on one device; 0 = off",
+           .high = 1024,
+           .on_resume = one_call}),
+  };
+}
+
 std::vector<Setting> make_table() {
   std::vector<Setting> table;
-  for (auto rows : {model_rows(), data_rows(), train_rows(), optim_rows(), device_rows()}) {
+  for (auto rows :
+       {model_rows(), data_rows(), train_rows(), optim_rows(), device_rows(), dist_rows()}) {
     for (Setting& row : rows) table.push_back(std::move(row));
   }
   return table;

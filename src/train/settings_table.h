@@ -43,6 +43,7 @@ struct Setting {
   OnResume on_resume;
   SettingValue (*get)(const Settings& settings, const Setting& row);
   void (*set)(Settings& settings, const Setting& row, const SettingValue& value);
+  std::string_view alias;  // another name of its flag, with underscores; empty for most
 
   /// "optim.lr"
   std::string full_name() const { return std::string(section) + "." + std::string(key); }

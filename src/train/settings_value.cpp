@@ -128,8 +128,9 @@ std::string suffix_help(SettingUnit unit) {
 SettingValue parse_setting(const Setting& row, std::string_view text, std::string_view where) {
   switch (row.kind) {
     case SettingKind::boolean:
-      if (text != "true" && text != "false") refuse(row, text, where);
-      return text == "true";
+      if (text == "true" || text == "on") return true;
+      if (text != "false" && text != "off") refuse(row, text, where);
+      return false;
     case SettingKind::count: {
       const auto count = parse_count(text, row.unit);
       const double value = count ? static_cast<double>(*count) : -1;
@@ -188,8 +189,11 @@ std::string describe_settings() {
     const std::string flag = row.kind == SettingKind::boolean
                                  ? fmt::format("--{}.[no-]{}", row.section, row.key)
                                  : fmt::format("--{}", row.full_name());
-    out += fmt::format("  {:<24} {}\n{:27}{}, default {}\n", flag, row.help, "",
-                       describe_range(row), format_setting(row.get(defaults, row)));
+    std::string alias(row.alias);
+    std::replace(alias.begin(), alias.end(), '_', '-');
+    out += fmt::format("  {:<24} {}\n{:27}{}, default {}{}\n", flag, row.help, "",
+                       describe_range(row), format_setting(row.get(defaults, row)),
+                       alias.empty() ? "" : "; also --" + alias);
   }
   return out;
 }

@@ -4,8 +4,9 @@
 
 namespace motley {
 
-/// Watches for the signals while it lives; one at a time. The first only sets a flag, so that the
-/// run can save and end in order. A second SIGINT or SIGTERM ends the process at once.
+/// Watches for the signals while it lives. The first only sets a flag, so that the run can save and
+/// end in order. A second SIGINT or SIGTERM ends the process at once. Ranks that are threads of one
+/// process may each have one of these: they see the same signal, and the last to go ends the watch.
 class StopRequests {
  public:
   StopRequests();

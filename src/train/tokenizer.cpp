@@ -7,9 +7,9 @@
 
 #include "tensor/error.h"
 #include "tensor/hash.h"
+#include "tensor/utf8.h"
 #include "train/pre_split.h"
 #include "train/text_source.h"
-#include "train/utf8.h"
 
 namespace motley {
 namespace {

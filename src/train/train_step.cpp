@@ -1,24 +1,43 @@
 #include "train/train_step.h"
 
-#include <vector>
+#include <algorithm>
+#include <chrono>
+#include <cstring>
 
 #include "dist/agree.h"
 #include "kernels/ops.h"
+#include "tensor/checked.h"
 
 namespace motley {
 namespace {
 
-std::vector<Bucket> reducer_buckets(ParamStore& params) {
-  std::vector<Bucket> buckets;
-  for (const ParamBucket& bucket : params.buckets())
-    buckets.push_back({bucket.gradients, bucket.values});
-  return buckets;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<Range> owned_ranges(const BucketReducer& reducer) {
+std::vector<Range> owned_ranges(const GradientReducer& reducer) {
   std::vector<Range> owned;
   for (std::size_t i = 0; i < reducer.num_buckets(); ++i) owned.push_back(reducer.owned(i));
   return owned;
+}
+
+std::size_t num_chunks(const Range& range) {
+  return ceil_div(range.size(), op::squares_chunk);
+}
+
+/// Takes a value out of the front of some bytes.
+template <class T>
+void take(std::span<const std::byte>& bytes, std::span<T> values) {
+  std::memcpy(values.data(), bytes.data(), values.size_bytes());
+  bytes = bytes.subspan(values.size_bytes());
+}
+
+template <class T>
+void append(std::vector<std::byte>& bytes, std::span<const T> values) {
+  const auto more = std::as_bytes(values);
+  bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
 }  // namespace
@@ -29,39 +48,59 @@ DeviceBatch upload(Device& device, const Batch& batch) {
 }
 
 TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
-                     Recompute recompute, const OptimSettings& settings)
+                     Recompute recompute, const OptimSettings& settings,
+                     const ReducerOptions& reducer)
     : device_(device),
       comm_(comm),
       settings_(settings),
-      params_(device, config),
+      reducer_(device, comm, param_layout(config), reducer),
+      params_(device, config, reducer_.memory()),
       decoder_(device, config, params_, recompute),
-      reducer_(comm, device.stream(), reducer_buckets(params_)),
       optimizer_(device, params_, owned_ranges(reducer_), settings),
-      loss_sum_(device.zeros({1})),
-      squares_(device.zeros({2})),
-      partials_(device.zeros({static_cast<std::size_t>(comm.size()), 2})),
+      num_chunks_(params_.layout().size / op::squares_chunk),
+      owned_sums_(device.zeros({2 * num_owned_chunks(static_cast<std::size_t>(comm.rank()))})),
+      all_sums_(device.zeros({2 * num_chunks_})),
+      totals_(device.zeros({2})),
       control_(device.zeros({3})) {}
 
-StepResult TrainStep::run(std::size_t num_leaves, const NextLeaf& next_leaf,
-                          const UpdateStep& update) {
+ParamStore& TrainStep::params() {
+  reducer_.wait_for_all();
+  return params_;
+}
+
+Decoder& TrainStep::decoder() {
+  reducer_.wait_for_all();
+  return decoder_;
+}
+
+StepResult TrainStep::run(const LeafPlan& plan, const NextLeaf& next_leaf, const UpdateStep& update,
+                          const std::function<StepWord()>& word) {
   Stream& s = device_.stream();
-  const std::uint64_t tokens = accumulate_gradients(num_leaves, next_leaf);
-  reducer_.finish();
-  s.fill(squares_);
-  for (std::size_t i = 0; i < params_.buckets().size(); ++i) {
-    const Range owned = reducer_.owned(i);
-    op::sum_squares(s, squares_, params_.buckets()[i].gradients.slice(owned.begin, owned.end),
-                    op::Into::accumulate);
-  }
-  StepResult result = combine(read_sums(tokens));
-  op::clip_factor(s, control_, partials_, static_cast<float>(settings_.clip),
+  FlightRecorder& recorder = comm_.recorder();
+  recorder.enter(Phase::compute, update.step);
+  const std::size_t num_leaves = plan.ranges[static_cast<std::size_t>(comm_.rank())].size();
+  reducer_.begin_step(plan);
+  Report report = accumulate_gradients(num_leaves, next_leaf);
+  if (word) report.word = word();
+  const Told told = tell_all(plan, report);
+  StepResult result = combine(plan, told);
+  recorder.enter(Phase::update, update.step);
+  on_all([&] {
+    require<DataError>(result.tokens > 0, "data.no-targets",
+                       "a step has no token to predict; check the data set");
+  });
+  Tensor squares = totals_.slice(0, 1);
+  Tensor counts = totals_.slice(1, 2);
+  op::sum(s, squares, all_sums_.slice(0, num_chunks_), op::Into::replace);
+  op::sum(s, counts, all_sums_.slice(num_chunks_, 2 * num_chunks_), op::Into::replace);
+  op::clip_factor(s, control_, totals_.reshape({1, 2}), static_cast<float>(settings_.clip),
                   static_cast<double>(result.tokens));
-  for (std::size_t i = 0; i < params_.buckets().size(); ++i) {
+  for (std::size_t i = params_.buckets().size(); i-- > 0;)
     optimizer_.update(s, i, control_, update);
-    reducer_.gather_parameters(i);
-  }
+  reducer_.start_gather();
   std::vector<float> control(3);
   s.read<float>(control, control_);
+  result.factor = control[0];
   result.gradient_norm = control[1];
   // Finite gradients whose squares overflow stop the update too; what stops it must be told.
   if (control[2] > 0 && result.non_finite == 0)
@@ -69,56 +108,167 @@ StepResult TrainStep::run(std::size_t num_leaves, const NextLeaf& next_leaf,
   return result;
 }
 
-std::uint64_t TrainStep::accumulate_gradients(std::size_t num_leaves, const NextLeaf& next_leaf) {
+TrainStep::Report TrainStep::accumulate_gradients(std::size_t num_leaves,
+                                                  const NextLeaf& next_leaf) {
   Stream& s = device_.stream();
-  const auto ready = [this](std::size_t bucket) { reducer_.on_bucket_ready(bucket); };
-  params_.zero_gradients(s);
-  s.fill(loss_sum_);
-  std::uint64_t tokens = 0;
+  const auto began = Clock::now();
+  const auto ready = [this](std::size_t bucket) {
+    if (hooks_.on_gradients) hooks_.on_gradients(bucket);
+    reducer_.on_bucket_ready(bucket);
+  };
+  const auto needed = [this](std::size_t stage) { reducer_.wait_for_stage(stage); };
+  if (losses_.size() < num_leaves) losses_ = device_.tensor({num_leaves});
+  Report report;
   for (std::size_t leaf = 0; leaf < num_leaves; ++leaf) {
+    const auto asked = Clock::now();
     const Batch batch = next_leaf();
+    report.times.io += seconds_since(asked);
+    if (hooks_.before_leaf) hooks_.before_leaf();
     const DeviceBatch on_device = upload(device_, batch);
-    tokens += batch.num_targets;
-    decoder_.forward(s, on_device);
-    decoder_.backward(s, on_device, loss_sum_,
-                      leaf + 1 == num_leaves ? OnBucketReady(ready) : nullptr);
+    report.tokens += batch.num_targets;
+    Tensor loss = losses_.slice(leaf, leaf + 1);
+    s.fill(loss);
+    const bool is_last = leaf + 1 == num_leaves;
+    decoder_.forward(s, on_device, needed);
+    decoder_.backward(s, on_device, loss, is_last ? OnBucketReady(ready) : nullptr);
+    if (!is_last) reducer_.end_leaf();
     s.flush();
+    if (hooks_.after_leaf) hooks_.after_leaf();
   }
-  if (num_leaves == 0) {
-    for (std::size_t bucket = 0; bucket < params_.buckets().size(); ++bucket) ready(bucket);
+  for (std::size_t bucket = 0; num_leaves == 0 && bucket < reducer_.num_buckets(); ++bucket)
+    ready(bucket);
+  reducer_.finish_reduce();
+  const GradientReducer::NonFinite bad = reducer_.count_non_finite();
+  report.non_finite = bad.count;
+  report.first_bad_bucket = bad.first_bucket;
+  const GradientReducer::Times times = reducer_.take_times();
+  report.times.exposed = times.exposed;
+  report.times.compute = times.compute - report.times.io;
+  if (comm_.size() == 1) {
+    s.finish();
+    report.times.compute = seconds_since(began) - report.times.io;
   }
-  return tokens;
+  return report;
 }
 
-TrainStep::Sums TrainStep::read_sums(std::uint64_t tokens) {
-  std::vector<float> loss(1);
-  std::vector<float> squares(2);
-  device_.stream().read<float>(loss, loss_sum_);
-  device_.stream().read<float>(squares, squares_);
-  return {.loss = loss[0], .tokens = tokens, .squares = squares[0], .non_finite = squares[1]};
+std::size_t TrainStep::num_owned_chunks(std::size_t rank) const {
+  std::size_t chunks = 0;
+  for (std::size_t i = 0; i < reducer_.num_buckets(); ++i)
+    chunks += num_chunks(reducer_.shards(i)[rank]);
+  return chunks;
 }
 
-StepResult TrainStep::combine(const Sums& mine) {
-  std::vector<Sums> all(static_cast<std::size_t>(comm_.size()));
-  comm_.all_gather(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(&mine, 1)));
+/// Of the chunks this rank owns: squares, then counts of what is not finite.
+std::vector<float> TrainStep::sum_owned_squares() {
+  Stream& s = device_.stream();
+  const std::size_t chunks = owned_sums_.size() / 2;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < reducer_.num_buckets(); ++i) {
+    const Range owned = reducer_.owned(i);
+    if (owned.empty()) continue;
+    const ParamBucket& bucket = params_.buckets()[i];
+    const std::size_t end = at + num_chunks(owned);
+    Tensor squares = owned_sums_.slice(at, end);
+    Tensor counts = owned_sums_.slice(chunks + at, chunks + end);
+    op::chunk_squares(s, squares, counts,
+                      bucket.gradients.slice(owned.begin - bucket.begin, owned.end - bucket.begin));
+    at = end;
+  }
+  std::vector<float> sums(2 * chunks);
+  s.read<float>(sums, owned_sums_);
+  return sums;
+}
+
+TrainStep::Told TrainStep::tell_all(const LeafPlan& plan, const Report& mine) {
+  const std::vector<float> sums = sum_owned_squares();
+  const auto me = static_cast<std::size_t>(comm_.rank());
+  std::vector<float> losses(plan.ranges[me].size());
+  if (!losses.empty()) device_.stream().read<float>(losses, losses_.slice(0, losses.size()));
+  std::vector<std::byte> bytes;
+  append(bytes, std::span(&mine, 1));
+  append(bytes, std::span<const float>(losses));
+  append(bytes, std::span<const float>(sums));
+  std::vector<Range> shards;
+  std::size_t end = 0;
+  for (std::size_t rank = 0; rank < plan.ranges.size(); ++rank) {
+    const std::size_t begin = end;
+    end += sizeof(Report) + (plan.ranges[rank].size() + 2 * num_owned_chunks(rank)) * sizeof(float);
+    shards.push_back({begin, end});
+  }
+  std::vector<std::byte> all(end);
+  std::copy(bytes.begin(), bytes.end(),
+            all.begin() + static_cast<std::ptrdiff_t>(shards[me].begin));
+  comm_.all_gather_shards(std::span(all), shards);
+
+  Told told{.reports = std::vector<Report>(shards.size()),
+            .loss = 0,
+            .squares = std::vector<float>(num_chunks_),
+            .counts = std::vector<float>(num_chunks_)};
+  std::vector<float> leaf_losses;
+  for (const Range& range : plan.ranges)
+    leaf_losses.resize(std::max(leaf_losses.size(), range.end));
+  for (std::size_t rank = 0; rank < shards.size(); ++rank) {
+    std::span<const std::byte> rest =
+        std::span<const std::byte>(all).subspan(shards[rank].begin, shards[rank].size());
+    take(rest, std::span(&told.reports[rank], 1));
+    const Range& range = plan.ranges[rank];
+    take(rest, std::span(leaf_losses).subspan(range.begin, range.size()));
+    std::vector<float> chunks(2 * num_owned_chunks(rank));
+    take(rest, std::span(chunks));
+    place_chunks(told, rank, chunks);
+  }
+  for (const float loss : leaf_losses) told.loss += loss;
+  return told;
+}
+
+/// Puts the sums of the chunks that a rank owns where they stand among all.
+void TrainStep::place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const {
+  const std::size_t half = sums.size() / 2;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < reducer_.num_buckets(); ++i) {
+    const Range& shard = reducer_.shards(i)[rank];
+    const std::size_t first = shard.begin / op::squares_chunk;
+    for (std::size_t chunk = 0; chunk < num_chunks(shard); ++chunk, ++at) {
+      told.squares[first + chunk] = sums[at];
+      told.counts[first + chunk] = sums[half + at];
+    }
+  }
+}
+
+StepResult TrainStep::combine(const LeafPlan& plan, const Told& told) {
   StepResult result;
-  std::vector<float> partials;
-  for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    const Sums& sums = all[rank];
-    result.loss += sums.loss;
-    result.tokens += sums.tokens;
-    result.non_finite += static_cast<std::uint64_t>(sums.non_finite);
-    if (sums.non_finite > 0 && result.first_bad_rank < 0)
+  double slowest = 0;
+  for (const Report& report : told.reports) slowest = std::max(slowest, report.times.compute);
+  for (std::size_t rank = 0; rank < told.reports.size(); ++rank) {
+    const Report& report = told.reports[rank];
+    result.tokens += report.tokens;
+    result.signal = std::max(result.signal, report.word.signal);
+    if (report.non_finite > 0 && result.first_bad_rank < 0) {
       result.first_bad_rank = static_cast<int>(rank);
-    partials.push_back(sums.squares);
-    partials.push_back(sums.non_finite);
+      result.first_bad_bucket = static_cast<int>(report.first_bad_bucket);
+    }
+    RankStep step{.leaves = plan.ranges[rank].size(), .times = report.times};
+    step.times.wait = std::min(report.times.exposed, slowest - report.times.compute);
+    step.times.exposed -= step.times.wait;
+    result.ranks.push_back(step);
   }
-  agree(comm_, "counting the tokens of a step", [&] {
-    require<DataError>(result.tokens > 0, "data.no-targets",
-                       "a step has no token to predict; check the data set");
-  });
-  result.loss /= static_cast<double>(result.tokens);
-  device_.stream().write<float>(partials_, partials);
+  for (std::size_t i = 0; i < reducer_.num_buckets(); ++i) {
+    const ParamLayout::Bucket& bucket = params_.layout().buckets[i];
+    for (std::size_t chunk = bucket.begin / op::squares_chunk;
+         chunk < bucket.end / op::squares_chunk; ++chunk) {
+      const float count = told.counts[chunk];
+      if (count > 0 && result.first_bad_bucket < 0) {
+        result.first_bad_bucket = static_cast<int>(i);
+        result.first_bad_rank = std::max(result.first_bad_rank, 0);
+      }
+      result.non_finite += static_cast<std::uint64_t>(count);
+    }
+  }
+  result.seconds = told.reports[0].word.seconds;
+  result.loss = told.loss / static_cast<double>(std::max<std::uint64_t>(result.tokens, 1));
+  std::vector<float> sums = told.squares;
+  sums.insert(sums.end(), told.counts.begin(), told.counts.end());
+  device_.stream().write<float>(all_sums_, sums);
   return result;
 }
 
@@ -129,8 +279,9 @@ void TrainStep::initialize(std::uint64_t seed) {
 
 void TrainStep::broadcast_parameters() {
   if (comm_.size() == 1) return;
-  for (const ParamBucket& bucket : params_.buckets()) {
-    const HostView<float> view = device_.stream().map<float>(bucket.values, Access::read_write);
+  for (std::size_t block = 0; block < params().layout().blocks.size(); ++block) {
+    const HostView<float> view =
+        device_.stream().map<float>(params_.block_values(block), Access::read_write);
     comm_.broadcast(std::as_writable_bytes(view.span()), 0);
   }
 }

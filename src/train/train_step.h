@@ -1,28 +1,65 @@
-// One training step on all ranks: leaves forward and backward, gradients reduced to their owners,
-// the norm and the clipping factor on the device, each owner's update, parameters gathered. Knows
-// nothing of files, schedules or the console.
+// One training step on all ranks: leaves forward and backward, gradients reduced to their owners
+// meanwhile, the norm and the clipping factor on the device, each owner's update, parameters
+// gathered. Knows nothing of files, schedules or the console.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <utility>
+#include <vector>
 
-#include "dist/bucket_reducer.h"
 #include "dist/communicator.h"
+#include "dist/leaf_plan.h"
 #include "model/decoder.h"
 #include "train/batch.h"
+#include "train/gradient_reducer.h"
 #include "train/optimizer.h"
 #include "train/settings.h"
 
 namespace motley {
 
-/// What a step came to, the same on every rank.
+/// Where a rank's time went in a step, in seconds.
+struct StepTimes {
+  double compute = 0;  // its leaves, on the device
+  double exposed = 0;  // waiting for messages while nothing was computed
+  double wait = 0;     // of that: waiting for slower ranks to finish their leaves
+  double io = 0;       // waiting for data
+};
+
+/// One rank's share of a step.
+struct RankStep {
+  std::uint64_t leaves = 0;
+  StepTimes times;
+};
+
+/// What a rank tells the others besides its sums, in the one exchange that a step has anyway.
+struct StepWord {
+  std::int64_t signal = 0;  // that asks the run to stop; 0: none
+  double seconds = 0;       // of the run so far, by this rank's clock
+};
+
+/// What a step came to, the same on every rank. With the same leaves the first three are the same
+/// bits on any number of ranks.
 struct StepResult {
   double loss = 0;           // mean over the step's tokens
   double gradient_norm = 0;  // of the mean gradient, before clipping
+  double factor = 0;         // what gradients were multiplied by: clipping and 1/tokens in one
   std::uint64_t tokens = 0;
   std::uint64_t non_finite = 0;  // gradient values; when there are any, nothing was updated
-  int first_bad_rank = -1;       // the lowest rank whose owned gradients are not finite
+  int first_bad_rank = -1;       // the lowest rank whose own leaves gave gradients not finite
+  int first_bad_bucket = -1;     // the first bucket in which that was so
+  std::vector<RankStep> ranks;   // by rank
+  std::int64_t signal = 0;       // the highest of what ranks were told
+  double seconds = 0;            // rank 0's
+};
+
+/// Called at moments of every step, for faults on purpose (see inject.h); any may be empty.
+struct StepHooks {
+  std::function<void()> before_leaf;  // its data have come
+  std::function<void()> after_leaf;   // all its work has been enqueued
+  /// All work on a bucket's gradients of the last leaf has been enqueued; nothing has used them.
+  std::function<void(std::size_t bucket)> on_gradients;
 };
 
 /// The parameters of a run on this rank with all that trains them.
@@ -30,50 +67,72 @@ class TrainStep {
  public:
   /// Collective. Parameters are zero until initialised or loaded.
   TrainStep(Device& device, Communicator& comm, const ModelConfig& config, Recompute recompute,
-            const OptimSettings& settings);
+            const OptimSettings& settings, const ReducerOptions& reducer = {});
 
   /// Gives this rank's next leaf.
   using NextLeaf = std::function<Batch()>;
-  /// Collective. Computes `num_leaves` leaves here (any number, also none, as long as some rank has
-  /// one) and updates all parameters once.
-  StepResult run(std::size_t num_leaves, const NextLeaf& next_leaf, const UpdateStep& update);
+  /// Collective. Computes this rank's leaves of the plan, which is the same on all ranks, and
+  /// updates all parameters once.
+  /// `word` is asked for when the leaves are done.
+  StepResult run(const LeafPlan& plan, const NextLeaf& next_leaf, const UpdateStep& update,
+                 const std::function<StepWord()>& word = nullptr);
+
+  void set_hooks(StepHooks hooks) { hooks_ = std::move(hooks); }
 
   /// Collective. Starts the parameters from a seed; rank 0's bits for all.
   void initialize(std::uint64_t seed);
   /// Collective. Rank 0's parameters for all ranks.
   void broadcast_parameters();
+  /// In which order ranks take a step's leaves.
+  const std::vector<int>& rank_order() const { return reducer_.rank_order(); }
 
   Device& device() { return device_; }
   Communicator& comm() { return comm_; }
-  ParamStore& params() { return params_; }
-  Decoder& decoder() { return decoder_; }
+  /// These wait until the parameters of the last step have come from their owners.
+  ParamStore& params();
+  Decoder& decoder();
   Optimizer& optimizer() { return optimizer_; }
-  BucketReducer& reducer() { return reducer_; }
+  GradientReducer& reducer() { return reducer_; }
 
  private:
-  /// One rank's share of a step's sums.
-  struct Sums {
-    double loss = 0;
+  /// What a rank tells the others of its step.
+  struct Report {
     std::uint64_t tokens = 0;
-    float squares = 0;
-    float non_finite = 0;
+    std::uint64_t non_finite = 0;
+    std::int64_t first_bad_bucket = -1;
+    StepTimes times;
+    StepWord word;
+  };
+  /// All that ranks tell each other: a report, a loss for each leaf, the sums of the chunks a rank
+  /// owns.
+  struct Told {
+    std::vector<Report> reports;
+    double loss = 0;
+    std::vector<float> squares;  // by chunk
+    std::vector<float> counts;
   };
 
-  std::uint64_t accumulate_gradients(std::size_t num_leaves, const NextLeaf& next_leaf);
-  Sums read_sums(std::uint64_t tokens);
-  StepResult combine(const Sums& mine);
+  Report accumulate_gradients(std::size_t num_leaves, const NextLeaf& next_leaf);
+  std::vector<float> sum_owned_squares();
+  std::size_t num_owned_chunks(std::size_t rank) const;
+  Told tell_all(const LeafPlan& plan, const Report& mine);
+  void place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const;
+  StepResult combine(const LeafPlan& plan, const Told& told);
 
   Device& device_;
   Communicator& comm_;
   OptimSettings settings_;
+  StepHooks hooks_;
+  GradientReducer reducer_;
   ParamStore params_;
   Decoder decoder_;
-  BucketReducer reducer_;
   Optimizer optimizer_;
-  Tensor loss_sum_;  // [1]
-  Tensor squares_;   // [2]: sum of squares and non-finite count of the owned gradients
-  Tensor partials_;  // [P, 2]: squares_ of every rank
-  Tensor control_;   // [3], see op::UpdateControl
+  std::size_t num_chunks_;
+  Tensor losses_;      // [leaves of this rank]
+  Tensor owned_sums_;  // [2 * chunks of this rank]: squares, then counts
+  Tensor all_sums_;    // [2 * all chunks]
+  Tensor totals_;      // [2]
+  Tensor control_;     // [3], see op::UpdateControl
 };
 
 /// A micro-batch of the host on the device.

@@ -4,12 +4,12 @@
 #include <csignal>
 
 #include "dist/agree.h"
-#include "dist/shard_plan.h"
 #include "tensor/error.h"
 #include "tensor/log.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
+#include "train/replica_check.h"
 #include "train/schedule.h"
 #include "train/settings_toml.h"
 
@@ -20,7 +20,7 @@ namespace {
 // none.
 constexpr std::uint64_t max_bad_steps = 3;
 // Micro-batches that are read ahead of the device.
-constexpr std::size_t prefetched_leaves = 4;
+constexpr ReadAhead read_ahead{.leaves = 4, .steps = 4};
 
 using Clock = std::chrono::steady_clock;
 
@@ -29,14 +29,20 @@ double seconds_since(Clock::time_point start) {
 }
 
 /// The run directory, checked but not touched: nothing is made or deleted before all else is found
-/// good.
-RunDirectory check_run(Communicator& comm, const Settings& settings) {
+/// good. A batch that was left open is that of the run which is resumed.
+RunDirectory check_run(Communicator& comm, Settings& settings) {
   same_on_all(comm, "the settings", to_toml(settings));
   RunDirectory run(settings.train.run);
   const auto notes = agree(comm, "checking the run directory", [&] {
     return comm.rank() == 0 ? run.check(settings) : std::vector<std::string>();
   });
   for (const std::string& note : notes) log::info("{}", note);
+  if (settings.train.resume && settings.train.global_batch == 0) {
+    std::uint64_t batch = agree(comm, "reading the stored settings",
+                                [&] { return comm.rank() == 0 ? run.stored_batch() : 0; });
+    comm.broadcast(std::as_writable_bytes(std::span(&batch, 1)), 0);
+    settings.train.global_batch = batch;
+  }
   return run;
 }
 
@@ -59,6 +65,12 @@ MicroBatchShape choose_leaf_shape(const Settings& settings, const ModelConfig& m
   return {settings.train.micro_batch, T};
 }
 
+ReducerOptions reducer_options(const DistSettings& settings) {
+  return {.exchange = {.wire = settings.wire == WireKind::bf16 ? Wire::bf16 : Wire::f32,
+                       .shared_memory = settings.shared_memory},
+          .exact = settings.exact};
+}
+
 std::string device_key(const DeviceInfo& info) {
   return info.platform + ", " + info.name + ", " + info.driver;
 }
@@ -76,7 +88,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
       comm_(comm),
       settings_(settings),
       version_(std::move(version)),
-      run_(check_run(comm, settings)),
+      run_(check_run(comm, settings_)),
       data_(open_train_data(comm, settings.data)),
       start_(find_start(comm, settings, run_, data_)),
       progress_(start_.progress),
@@ -84,57 +96,68 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
                         [&] { return choose_leaf_shape(settings, start_.model); })),
       leaves_per_step_(
           agree(comm, "choosing the batch",
-                [&] { return choose_leaves_per_step(settings, leaf_shape_, comm.size()); })),
-      my_leaves_(split_evenly(
-          leaves_per_step_,
-          static_cast<std::size_t>(comm.size()))[static_cast<std::size_t>(comm.rank())]),
-      train_(device, comm, start_.model, settings.model.recompute, settings.optim),
+                [&] { return choose_leaves_per_step(settings_, leaf_shape_, comm.size()); })),
+      injector_(agree(comm, "reading the faults",
+                      [&] {
+                        std::vector<Fault> faults = parse_faults(settings.train.inject);
+                        check_faults(faults, comm.size());
+                        return faults;
+                      }),
+                comm.rank()),
+      train_(device, comm, start_.model, settings.model.recompute, settings.optim,
+             reducer_options(settings.dist)),
+      balancer_(comm, train_.rank_order(), leaves_per_step_, progress_.step,
+                {settings.dist.replan_every, read_ahead.steps}),
+      stragglers_(static_cast<std::size_t>(comm.size())),
       source_(data_.train, settings.train.seed, {{leaf_shape_.B, leaf_shape_.T}, leaves_per_step_}),
       console_(settings.train.log_every) {
   data_.train.limit_vocabulary(start_.model.vocab);
   if (data_.validation) data_.validation->limit_vocabulary(start_.model.vocab);
+  injector_.attach(train_);
   load_start(train_, start_, settings.train.seed);
   agree(comm, "opening the tokenizer", [&] {
     if (!data_.tokenizer.empty()) tokenizer_ = Tokenizer::load(data_.tokenizer);
   });
+  // As a number it stays what it is when the run goes on with another number of ranks.
+  settings_.train.global_batch = leaves_per_step_ * leaf_shape_.N();
   agree(comm, "making the run directory", [&] {
     if (comm.rank() != 0) return;
-    run_.begin(settings);
+    run_.begin(settings_);
     metrics_.emplace(run_.metrics(), progress_.step);
   });
-  agree(comm, "opening the log", [&] { run_.start_log(comm.rank()); });
+  // A process has one log.
+  const bool has_log = settings.dist.simulate_ranks == 0 || comm.rank() == 0;
+  agree(comm, "opening the log", [&] {
+    if (has_log) run_.start_log(comm.rank());
+  });
   saved_at_ = progress_.step;
 }
 
 ExitCode Trainer::run() {
   print_startup();
   const StopRequests stop;
-  if (!my_leaves_.empty()) {
-    prefetcher_.emplace(
-        progress_.step, prefetched_leaves,
-        [this](std::uint64_t) {
-          return LeafRange{my_leaves_.begin, my_leaves_.end};
-        },
-        source_);
-  }
+  prefetcher_.emplace(
+      progress_.step, read_ahead,
+      [this](std::uint64_t step) { return balancer_.schedule().leaves(step, comm_.rank()); },
+      source_);
+  signal_ = comm_.all_reduce_max(stop.signal());
   std::string reason;
-  while ((reason = reason_to_stop(stop)).empty()) {
-    step();
+  while ((reason = reason_to_stop()).empty()) {
+    step(stop);
     const bool is_last = is_finished(settings_.train, progress_);
     if (is_last || is_due(settings_.train.eval_every)) evaluate_now();
     if (is_due(settings_.train.sample_every)) sample_now();
     if (is_last || is_due(settings_.train.save_every)) save_now();
   }
+  comm_.recorder().enter(Phase::finish, progress_.step);
   prefetcher_.reset();
-  const bool preempted = comm_.all_reduce_max(stop.signal()) != 0;
   if (saved_at_ != progress_.step) save_now();
   console_.stopped(progress_.step, reason);
-  return preempted ? ExitCode::preempted : ExitCode::ok;
+  return signal_ != 0 ? ExitCode::preempted : ExitCode::ok;
 }
 
-std::string Trainer::reason_to_stop(const StopRequests& stop) {
-  const std::int64_t signal = comm_.all_reduce_max(stop.signal());
-  if (signal != 0) return fmt::format("signal {}; go on with --train.resume", signal);
+std::string Trainer::reason_to_stop() {
+  if (signal_ != 0) return fmt::format("signal {}; go on with --train.resume", signal_);
   if (out_of_patience_) {
     return fmt::format("no better validation loss in {} evaluations", settings_.train.patience);
   }
@@ -145,19 +168,33 @@ std::string Trainer::reason_to_stop(const StopRequests& stop) {
   return "";
 }
 
-void Trainer::step() {
+/// Nothing here waits for other ranks but the step itself, so that parameters are gathered while
+/// the next step begins. Rank 0's clock is the run's: limits and schedules by time must come out
+/// the same everywhere.
+void Trainer::step(const StopRequests& stop) {
   const auto started = Clock::now();
+  auto told = started;
   const std::uint64_t tokens_per_step = leaves_per_step_ * leaf_shape_.N();
   const RunLength length = run_length(settings_.train, tokens_per_step, progress_);
   const double rate = learning_rate(settings_.optim, progress_.step, length.steps);
-  const StepResult result =
-      train_.run(my_leaves_.size(), [this] { return prefetcher_->next().batch; },
-                 {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1});
-  agree(comm_, "checking the gradients", [&] { check_finite(result); });
+  prefetcher_->begin_step(progress_.step);
+  injector_.before_step(comm_, progress_.step + 1);
+  const StepResult result = train_.run(
+      balancer_.schedule().plan(progress_.step), [this] { return prefetcher_->next().batch; },
+      {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1},
+      [&] {
+        told = Clock::now();
+        return StepWord{stop.signal(),
+                        progress_.seconds + untold_seconds_ + seconds_since(started)};
+      });
+  on_all([&] { check_finite(result); });
+  injector_.after_update(train_);
   ++progress_.step;
   progress_.tokens += result.tokens;
+  if (is_due(settings_.dist.check_every)) check_replicas_now();
+  signal_ = result.signal;
+  progress_.seconds = result.seconds;
   const double step_seconds = seconds_since(started);
-  share_time(step_seconds);
   const StepRecord record{.step = progress_.step,
                           .tokens = progress_.tokens,
                           .seconds = progress_.seconds,
@@ -165,18 +202,13 @@ void Trainer::step() {
                           .gradient_norm = result.gradient_norm,
                           .learning_rate = rate,
                           .step_tokens = result.tokens,
-                          .step_seconds = step_seconds};
-  agree(comm_, "writing the metrics", [&] {
-    if (metrics_) metrics_->write(record);
-  });
+                          .step_seconds = step_seconds,
+                          .ranks = result.ranks};
+  const BalanceNews news = balance(result);
+  write_metrics(record, news);
   console_.step(record, length);
-}
-
-/// Rank 0's clock is the run's: limits and schedules by time must come out the same everywhere.
-void Trainer::share_time(double step_seconds) {
-  double seconds = progress_.seconds + step_seconds;
-  comm_.broadcast(std::as_writable_bytes(std::span(&seconds, 1)), 0);
-  progress_.seconds = seconds;
+  report(news);
+  untold_seconds_ = seconds_since(told);
 }
 
 void Trainer::check_finite(const StepResult& result) {
@@ -186,19 +218,29 @@ void Trainer::check_finite(const StepResult& result) {
   }
   ++bad_steps_;
   const std::string what =
-      fmt::format("step {}: {} gradient values are not finite, first in rank {}'s shard",
-                  progress_.step + 1, result.non_finite, result.first_bad_rank);
+      result.first_bad_rank < 0
+          ? fmt::format("step {}: the sum of the gradients' squares overflows", progress_.step + 1)
+          : fmt::format("step {}: {} gradient values are not finite, first in bucket {} of rank {}",
+                        progress_.step + 1, result.non_finite, result.first_bad_bucket,
+                        result.first_bad_rank);
   require<NumericError>(
       bad_steps_ < max_bad_steps, "numeric.gradient",
       "{}; {} such steps in a row: resume from an earlier checkpoint with a lower optim.lr, or "
       "check the data",
       what, bad_steps_);
-  log::warn("{}; the step changed nothing, {} of {} allowed in a row", what, bad_steps_,
-            max_bad_steps - 1);
+  log::write(comm_.rank() == 0 ? log::Level::warn : log::Level::info,
+             fmt::format("{}; the step changed nothing, {} of {} allowed in a row", what,
+                         bad_steps_, max_bad_steps - 1));
+}
+
+/// Before anything wrong is saved, and now and then.
+void Trainer::check_replicas_now() {
+  check_replicas(comm_, device_.stream(), train_.params(), progress_.step);
 }
 
 void Trainer::evaluate_now() {
   if (!data_.validation) return;
+  comm_.recorder().enter(Phase::evaluate, progress_.step);
   const Evaluation result = evaluate(device_, comm_, train_.decoder(), *data_.validation,
                                      {leaf_shape_, settings_.train.eval_tokens});
   const std::optional<double> best = progress_.best_loss;
@@ -214,6 +256,7 @@ void Trainer::evaluate_now() {
 }
 
 void Trainer::sample_now() {
+  comm_.recorder().enter(Phase::sample, progress_.step);
   agree(comm_, "sampling", [&] {
     if (comm_.rank() != 0 || !tokenizer_) return;
     std::vector<std::uint32_t> prompt = tokenizer_->encode(settings_.train.sample_prompt);
@@ -224,6 +267,7 @@ void Trainer::sample_now() {
              {.seed = settings_.train.seed, .max_tokens = settings_.train.sample_tokens},
              [&](std::uint32_t token) {
                sample += text.push(token);
+               comm_.recorder().renew();
                return true;
              });
     console_.sample(progress_.step, sample + text.finish());
@@ -232,6 +276,8 @@ void Trainer::sample_now() {
 
 void Trainer::save_now() {
   const auto started = Clock::now();
+  comm_.recorder().enter(Phase::save, progress_.step);
+  check_replicas_now();
   saved_at_ = progress_.step;
   const CheckpointState state{.progress = progress_,
                               .model = start_.model,

@@ -7,9 +7,11 @@
 #include <string>
 
 #include "dist/communicator.h"
-#include "dist/range.h"
+#include "dist/leaf_balancer.h"
+#include "dist/straggler_watch.h"
 #include "tensor/device.h"
 #include "train/console.h"
+#include "train/inject.h"
 #include "train/metrics.h"
 #include "train/prefetch.h"
 #include "train/run_directory.h"
@@ -19,6 +21,12 @@
 #include "train/train_setup.h"
 
 namespace motley {
+
+/// What a step has shown of the ranks' speed; on rank 0.
+struct BalanceNews {
+  std::optional<PlanChange> change;
+  std::vector<Straggler> stragglers;
+};
 
 class Trainer {
  public:
@@ -33,15 +41,23 @@ class Trainer {
 
  private:
   /// Why a run ends; empty while it goes on.
-  std::string reason_to_stop(const StopRequests& stop);
-  void step();
+  std::string reason_to_stop();
+  void step(const StopRequests& stop);
   void check_finite(const StepResult& result);
+  void check_replicas_now();
   void evaluate_now();
   void sample_now();
   void save_now();
   bool is_due(std::uint64_t every) const { return every > 0 && progress_.step % every == 0; }
-  void share_time(double step_seconds);
   void print_startup();
+  void warn_of_idle_ranks() const;
+  /// Plans the leaves of later steps and finds out who holds up the others.
+  BalanceNews balance(const StepResult& result);
+  void write_metrics(const StepRecord& record, const BalanceNews& news);
+  void report(const BalanceNews& news);
+  void report(const PlanChange& change);
+  void report(const Straggler& straggler);
+  std::string describe_rank(int rank) const;
 
   Device& device_;
   Communicator& comm_;
@@ -54,13 +70,18 @@ class Trainer {
   TrainProgress progress_;
   MicroBatchShape leaf_shape_;
   std::size_t leaves_per_step_;
-  Range my_leaves_;
+  Injector injector_;
   TrainStep train_;
+  LeafBalancer balancer_;
+  StragglerWatch stragglers_;
   LeafSource source_;
   std::optional<MetricsLog> metrics_;  // rank 0
   Console console_;
+  std::vector<RankRow> ranks_;   // as the start-up table shows them
   std::uint64_t bad_steps_ = 0;  // in a row
   std::uint64_t saved_at_ = 0;
+  std::int64_t signal_ = 0;    // that has reached any rank
+  double untold_seconds_ = 0;  // of the last step, after its clock was told
   bool out_of_patience_ = false;
   std::optional<Prefetcher> prefetcher_;  // last: its thread reads from what stands above
 };

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tensor/log.h"
 #include "train/trainer.h"
 
 namespace motley {
@@ -50,10 +51,11 @@ void Trainer::print_startup() {
                      .kind = to_string(device_.info().kind),
                      .memory_used = device_.pool().statistics().in_use,
                      .memory_total = device_.info().global_memory,
-                     .leaves = my_leaves_.size()};
-  StartupTable table;
+                     .leaves = balancer_.schedule().leaves(progress_.step, comm_.rank()).size()};
   for (const std::string& text : comm_.all_gather_text(to_text(mine)))
-    table.ranks.push_back(row_from_text(text));
+    ranks_.push_back(row_from_text(text));
+  StartupTable table;
+  table.ranks = ranks_;
   table.version = version_;
   table.run = run_.root().string();
   table.optimizer = describe_optimizer(settings_.optim);
@@ -68,6 +70,17 @@ void Trainer::print_startup() {
   table.validation_tokens = data_.validation ? data_.validation->num_tokens() : 0;
   table.first_step = progress_.step;
   console_.start(table);
+  warn_of_idle_ranks();
+}
+
+void Trainer::warn_of_idle_ranks() const {
+  const auto num_ranks = static_cast<std::size_t>(comm_.size());
+  if (comm_.rank() != 0 || leaves_per_step_ >= num_ranks) return;
+  log::warn(
+      "a step has {} for {} ranks, so the others compute nothing\n"
+      "fix: train.global_batch = {} or more, or a smaller train.micro_batch",
+      leaves_per_step_ == 1 ? "1 leaf" : fmt::format("{} leaves", leaves_per_step_), num_ranks,
+      num_ranks * leaf_shape_.N());
 }
 
 }  // namespace motley

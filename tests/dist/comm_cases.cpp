@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 #include <new>
 
@@ -23,76 +22,6 @@ std::size_t own_index(const Communicator& comm) {
 std::vector<std::size_t> sizes_for(const Communicator& comm) {
   const std::size_t p = num_ranks(comm);
   return {0, 1, p - 1, p, p + 1, 37, 1023, 4099, (std::size_t{1} << 18) + 3};
-}
-
-enum class Values { integers, fractions };
-
-/// Element i of rank r's vector: every rank can make those of all others. Fractions of very
-/// different sizes, so that another order of summation gives other bits.
-float value_of(std::size_t r, std::size_t i, Values values) {
-  std::uint64_t bits = (i + 1) * 0x9e3779b97f4a7c15u + r * 0xbf58476d1ce4e5b9u;
-  bits ^= bits >> 31;
-  const auto integer = static_cast<float>(static_cast<std::int64_t>(bits & 0xffffu) - 0x8000);
-  if (values == Values::integers) return integer;
-  return std::ldexp(integer, -static_cast<int>((bits >> 20) & 31u));
-}
-
-std::vector<float> vector_of(std::size_t r, std::size_t n, Values values) {
-  std::vector<float> result(n);
-  for (std::size_t i = 0; i < n; ++i) result[i] = value_of(r, i, values);
-  return result;
-}
-
-/// The shard holds the sum in rank order in fp32, which is what is promised, near the exact sum.
-void check_reduced(const Communicator& comm, std::span<const float> result, const Range& shard,
-                   Values values) {
-  const long double epsilon =
-      std::numeric_limits<float>::epsilon() * static_cast<long double>(comm.size());
-  std::size_t num_wrong = 0;
-  for (std::size_t i = shard.begin; i < shard.end; ++i) {
-    float expected = value_of(0, i, values);
-    long double exact = expected;
-    long double magnitude = std::fabs(expected);
-    for (std::size_t r = 1; r < num_ranks(comm); ++r) {
-      const float value = value_of(r, i, values);
-      expected += value;
-      exact += value;
-      magnitude += std::fabs(value);
-    }
-    if (result[i] != expected || std::fabs(result[i] - exact) > epsilon * magnitude) ++num_wrong;
-  }
-  EXPECT_EQ(num_wrong, 0u) << "of " << shard.size() << " of a vector of " << result.size();
-}
-
-void sum_shards(Communicator& comm, Values values) {
-  for (const std::size_t n : sizes_for(comm)) {
-    std::vector<float> vector = vector_of(own_index(comm), n, values);
-    const std::vector<Range> shards = split_evenly(n, num_ranks(comm));
-    comm.reduce_scatter(vector, shards);
-    check_reduced(comm, vector, shards[own_index(comm)], values);
-  }
-}
-
-void reduce_scatter_adds_integers_exactly(Communicator& comm) {
-  sum_shards(comm, Values::integers);
-}
-
-void reduce_scatter_adds_in_rank_order(Communicator& comm) {
-  sum_shards(comm, Values::fractions);
-}
-
-void reduce_scatter_takes_any_shards(Communicator& comm) {
-  const std::size_t p = num_ranks(comm);
-  for (std::size_t owner = 0; owner < p; ++owner) {
-    // One rank owns all but the ends, which nobody owns; the shards of the others are empty.
-    const std::size_t n = 1001;
-    std::vector<Range> shards(p, Range{1, 1});
-    for (std::size_t r = owner; r < p; ++r) shards[r] = {n - 1, n - 1};
-    shards[owner] = {1, n - 1};
-    std::vector<float> values = vector_of(own_index(comm), n, Values::fractions);
-    comm.reduce_scatter(values, shards);
-    check_reduced(comm, values, shards[own_index(comm)], Values::fractions);
-  }
 }
 
 void all_gather_shards_copies_every_shard(Communicator& comm) {
@@ -128,8 +57,9 @@ void all_gather_shards_leaves_what_nobody_owns(Communicator& comm) {
 void shards_that_do_not_fit_are_refused(Communicator& comm) {
   std::vector<float> values(10);
   const auto p = num_ranks(comm);
-  EXPECT_THROW(comm.reduce_scatter(values, std::vector<Range>(p + 1)), ShapeError);
-  EXPECT_THROW(comm.reduce_scatter(values, std::vector<Range>(p, Range{0, 11})), ShapeError);
+  EXPECT_THROW(comm.all_gather_shards(std::span(values), std::vector<Range>(p + 1)), ShapeError);
+  EXPECT_THROW(comm.all_gather_shards(std::span(values), std::vector<Range>(p, Range{0, 11})),
+               ShapeError);
   EXPECT_THROW(comm.all_gather_shards(std::span(values), std::vector<Range>(p, Range{5, 4})),
                ShapeError);
   std::vector<std::byte> all(p + 1);
@@ -288,9 +218,6 @@ void same_on_all_names_the_lowest_rank_that_differs(Communicator& comm) {
 const std::vector<CommCase>& comm_cases() {
   static const std::vector<CommCase> cases = {
       {"BarrierAndIdentity", barrier_and_identity},
-      {"ReduceScatterAddsIntegersExactly", reduce_scatter_adds_integers_exactly},
-      {"ReduceScatterAddsInRankOrder", reduce_scatter_adds_in_rank_order},
-      {"ReduceScatterTakesAnyShards", reduce_scatter_takes_any_shards},
       {"AllGatherShardsCopiesEveryShard", all_gather_shards_copies_every_shard},
       {"AllGatherShardsLeavesWhatNobodyOwns", all_gather_shards_leaves_what_nobody_owns},
       {"ShardsThatDoNotFitAreRefused", shards_that_do_not_fit_are_refused},

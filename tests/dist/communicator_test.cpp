@@ -11,6 +11,7 @@
 #include "comm_cases.h"
 #include "dist/self_comm.h"
 #include "dist/thread_comm.h"
+#include "exchange_cases.h"
 #include "tensor/error.h"
 
 namespace motley {
@@ -38,6 +39,34 @@ INSTANTIATE_TEST_SUITE_P(Cases, Threads,
                          [](const auto& row) {
                            return fmt::format("{}On{}", std::get<1>(row.param).name,
                                               std::get<0>(row.param));
+                         });
+
+INSTANTIATE_TEST_SUITE_P(Exchange, Self, testing::ValuesIn(exchange_cases()),
+                         [](const auto& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(Exchange, Threads,
+                         testing::Combine(testing::Values(1, 2, 3, 4, 6, 8),
+                                          testing::ValuesIn(exchange_cases())),
+                         [](const auto& row) {
+                           return fmt::format("{}On{}", std::get<1>(row.param).name,
+                                              std::get<0>(row.param));
+                         });
+
+/// Ranks that believe to be on several hosts: as many on each, fewer on the last, one on each.
+class Hosts : public testing::TestWithParam<std::tuple<std::pair<int, int>, CommCase>> {};
+
+TEST_P(Hosts, Hold) {
+  const auto [ranks, per_host] = std::get<0>(GetParam());
+  run_ranks(ranks, std::get<1>(GetParam()).run, per_host);
+}
+
+INSTANTIATE_TEST_SUITE_P(Exchange, Hosts,
+                         testing::Combine(testing::Values(std::pair(4, 2), std::pair(5, 2),
+                                                          std::pair(7, 3), std::pair(3, 1)),
+                                          testing::ValuesIn(exchange_cases())),
+                         [](const auto& row) {
+                           return fmt::format("{}On{}By{}", std::get<1>(row.param).name,
+                                              std::get<0>(row.param).first,
+                                              std::get<0>(row.param).second);
                          });
 
 TEST(RunRanks, RethrowsTheErrorThatOthersWaitedFor) {

@@ -6,6 +6,7 @@
 
 #include "comm_cases.h"
 #include "dist/shard_plan.h"
+#include "exchange_cases.h"
 #include "mpi_main.h"
 #include "tensor/error.h"
 
@@ -21,26 +22,28 @@ TEST_P(Mpi, Holds) {
 INSTANTIATE_TEST_SUITE_P(Cases, Mpi, testing::ValuesIn(comm_cases()),
                          [](const auto& row) { return row.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(Exchange, Mpi, testing::ValuesIn(exchange_cases()),
+                         [](const auto& row) { return row.param.name; });
+
 TEST(MpiComm, CutsVectorsIntoMessagesOfAnySize) {
   for (const std::size_t message_bytes :
        {std::size_t{1}, std::size_t{4}, std::size_t{7}, std::size_t{68}}) {
-    MpiComm comm(MPI_COMM_WORLD, message_bytes);
+    MpiComm comm(dynamic_cast<MpiComm&>(world()).thread(), MPI_COMM_WORLD, message_bytes);
     const auto p = static_cast<std::size_t>(comm.size());
     const auto rank = static_cast<std::size_t>(comm.rank());
     for (const std::size_t n :
          {std::size_t{0}, std::size_t{1}, p, 17 * p, 17 * p + 1, std::size_t{301}}) {
-      std::vector<float> values(n);
-      for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>((rank + 1) * i);
       std::vector<Range> shards = split_evenly(n, p);
       if (p > 1) {
         shards[1].begin = 0;
         shards[0] = {0, 0};  // one rank owns nothing, another twice its share
       }
-      comm.reduce_scatter(values, shards);
+      std::vector<float> values(n, -1.0f);
+      for (std::size_t i = shards[rank].begin; i < shards[rank].end; ++i)
+        values[i] = static_cast<float>(i);
       comm.all_gather_shards(std::span(values), shards);
-      for (std::size_t i = 0; i < n; ++i) {
-        ASSERT_EQ(values[i], static_cast<float>(p * (p + 1) / 2 * i)) << i << " of " << n;
-      }
+      for (std::size_t i = 0; i < n; ++i)
+        ASSERT_EQ(values[i], static_cast<float>(i)) << i << " of " << n;
     }
     std::vector<std::byte> bytes(1000, static_cast<std::byte>(comm.rank()));
     comm.broadcast(bytes, comm.size() - 1);
@@ -51,14 +54,14 @@ TEST(MpiComm, CutsVectorsIntoMessagesOfAnySize) {
 TEST(MpiComm, ExchangesShardsOfSeveralFullMessages) {
   const auto p = static_cast<std::size_t>(world().size());
   const std::size_t n = p * (MpiComm::default_message_bytes / sizeof(float) + 3);
-  std::vector<float> values(n);
-  for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<float>(i % 1021);
   const std::vector<Range> shards = split_evenly(n, p);
-  world().reduce_scatter(values, shards);
+  const Range& mine = shards[static_cast<std::size_t>(world().rank())];
+  std::vector<float> values(n, -1.0f);
+  for (std::size_t i = mine.begin; i < mine.end; ++i) values[i] = static_cast<float>(i % 1021);
   world().all_gather_shards(std::span(values), shards);
   std::size_t num_wrong = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    if (values[i] != static_cast<float>(p * (i % 1021))) ++num_wrong;
+    if (values[i] != static_cast<float>(i % 1021)) ++num_wrong;
   }
   EXPECT_EQ(num_wrong, 0u) << "of " << n;
 }

@@ -7,7 +7,7 @@ if(NOT SHELLCHECK)
   message("shell: skipped, shellcheck was not found; install the package shellcheck")
   return()
 endif()
-list_sources(files launch/*.sh tests/*.sh bench/*.sh .ci/run)
+list_sources(files launch/*.sh launch/*.sbatch tests/*.sh bench/*.sh .ci/run)
 execute_process(COMMAND ${SHELLCHECK} -x ${files} WORKING_DIRECTORY ${ROOT}
   RESULT_VARIABLE result OUTPUT_VARIABLE findings ERROR_VARIABLE findings)
 if(NOT result EQUAL 0)

@@ -36,8 +36,8 @@ TEST_P(Subcommand, RefusesUnknownFlags) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Subcommand,
-                         testing::Values("devices", "tokenizer", "data", "config", "train", "eval",
-                                         "sample", "ckpt", "import", "export"));
+                         testing::Values("devices", "doctor", "tokenizer", "data", "config",
+                                         "train", "eval", "sample", "ckpt", "import", "export"));
 
 struct Slip {
   const char* arguments;
@@ -106,6 +106,15 @@ TEST(Devices, ListsEachAsJson) {
   ASSERT_FALSE(devices.empty());
   EXPECT_GT(devices[0].at("compute_units"), 0);
   EXPECT_TRUE(contains(run("devices").text, devices[0].at("name").get<std::string>()));
+}
+
+TEST(Devices, CountsTheRanksThatSuitThem) {
+  const Outcome outcome = run("devices --count --device cpu");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_GE(std::stoi(outcome.text), 1);
+  EXPECT_EQ(run("devices --count --device cpu,cpu,cpu").text, "3\n");
+  EXPECT_EQ(run("devices --count --device name:no-such-device").exit_code, 3);
+  EXPECT_EQ(run("devices --count --device tpu").exit_code, 2);
 }
 
 TEST(Config, ShowsValuesWithTheirOrigin) {

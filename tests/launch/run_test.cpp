@@ -3,27 +3,23 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "tensor/hash.h"
 #include "tensor/io.h"
-#include "tests/launch/outcome.h"
+#include "tests/launch/program_runs.h"
 #include "tests/scratch_directory.h"
 
 namespace motley {
 namespace {
 
+using test::expect_ok;
+using test::losses;
 using test::Outcome;
 
 Outcome run(const std::string& command) {
   return test::run_command(command);
-}
-
-void expect_ok(const std::string& command) {
-  const Outcome outcome = run(command);
-  ASSERT_EQ(outcome.exit_code, 0) << command << '\n' << outcome.text;
 }
 
 std::size_t count_of(const std::string& text, const std::string& part) {
@@ -33,26 +29,12 @@ std::size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
-/// The "loss" of every line of a kind in a metrics.jsonl.
-std::vector<double> losses(const io::Path& metrics, const std::string& kind) {
-  std::vector<double> values;
-  std::istringstream lines(io::read_text(metrics));
-  for (std::string line; std::getline(lines, line);) {
-    const auto record = nlohmann::json::parse(line);
-    if (record["kind"] == kind) values.push_back(record["loss"].get<double>());
-  }
-  return values;
-}
-
 /// A data set of real text, the GPL that every Debian system has, made once for all tests here.
 class Run : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     scratch_ = new ScratchDirectory;
-    const std::string text = "/usr/share/common-licenses/GPL-3";
-    expect_ok(program() + "tokenizer train --vocab 400 -o " + at("tok.json") + " " + text);
-    expect_ok(program() + "data prepare --tokenizer " + at("tok.json") + " --val 10% -o " +
-              at("data") + " " + text);
+    test::make_data(MOTLEY_PROGRAM, scratch_->path(), 400);
   }
   static void TearDownTestSuite() { delete scratch_; }
 
@@ -80,10 +62,10 @@ TEST_F(Run, LearnsFromTextAndIsEvaluatedSampledAndConverted) {
       "learn",
       "--train.steps 150 --train.eval_every 50 --train.sample_every 50 --train.sample_prompt GNU"));
   // An untrained model has ln(400) = 6.0 nats; the frequencies of the tokens alone give about 5.3.
-  const std::vector<double> trained = losses(at("learn/metrics.jsonl"), "step");
+  const std::vector<double> trained = losses(at("learn"), "step");
   ASSERT_EQ(trained.size(), 150u);
   EXPECT_LT(trained.back(), 4.3);
-  const std::vector<double> validated = losses(at("learn/metrics.jsonl"), "eval");
+  const std::vector<double> validated = losses(at("learn"), "eval");
   ASSERT_EQ(validated.size(), 3u);
   EXPECT_LT(validated.back(), 5.0);
 
@@ -96,6 +78,10 @@ TEST_F(Run, LearnsFromTextAndIsEvaluatedSampledAndConverted) {
   ASSERT_EQ(text.exit_code, 0) << text.text;
   EXPECT_EQ(text.text.rfind("The GNU", 0), 0u);
   EXPECT_EQ(run(sample).text, text.text);
+  // What a terminal would take for a command is shown: ESC, and CSI as one character of UTF-8.
+  const Outcome shown =
+      run(program() + "sample " + at("learn") + " --tokens 1 --prompt 'a\x1b[1m\xc2\x9b m'");
+  EXPECT_EQ(shown.text.rfind("a\\x1b[1m\\x9b m", 0), 0u) << shown.text;
   const Outcome list = run(program() + "ckpt list --verify " + at("learn"));
   EXPECT_EQ(list.exit_code, 0);
   EXPECT_EQ(count_of(list.text, "verified"), 1u) << list.text;
@@ -106,7 +92,7 @@ TEST_F(Run, LearnsFromTextAndIsEvaluatedSampledAndConverted) {
   EXPECT_EQ(hash_of_file(at("hf/model.safetensors")), hash_of_file(at("hf2/model.safetensors")));
   expect_ok(train("tuned", "--train.steps 1 --train.init_from " + at("hf")));
   // The first step's loss is that of the weights it started from.
-  EXPECT_LT(losses(at("tuned/metrics.jsonl"), "step").front(), 4.6);
+  EXPECT_LT(losses(at("tuned"), "step").front(), 4.6);
 }
 
 TEST_F(Run, ResumesToTheSameBits) {
@@ -116,22 +102,21 @@ TEST_F(Run, ResumesToTheSameBits) {
   for (const char* later : {"parts/ckpt/000000004", "parts/ckpt/000000006"})
     io::remove_all(at(later));
   expect_ok(program() + "train --resume --train.run " + at("parts"));
-  EXPECT_EQ(losses(at("whole/metrics.jsonl"), "step"), losses(at("parts/metrics.jsonl"), "step"));
+  EXPECT_EQ(losses(at("whole"), "step"), losses(at("parts"), "step"));
   for (const std::string file : {"model.safetensors", "optim.safetensors"}) {
     EXPECT_EQ(hash_of_file(at("whole/ckpt/000000006/" + file)),
               hash_of_file(at("parts/ckpt/000000006/" + file)));
   }
 }
 
-TEST_F(Run, GoesOnWithAnotherNumberOfRanks) {
-  expect_ok(train("alone", "--train.steps 4"));
-  expect_ok(ranks(2) + train("more", "--train.steps 2"));
-  expect_ok(ranks(3) +
-            train("more", "--train.steps 4 --train.resume --train.allow_change train.steps"));
-  const std::vector<double> alone = losses(at("alone/metrics.jsonl"), "step");
-  const std::vector<double> more = losses(at("more/metrics.jsonl"), "step");
-  ASSERT_EQ(alone.size(), more.size());
-  for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(more[i], alone[i], 1e-5 * alone[i]);
+TEST_F(Run, KeepsABatchThatWasLeftOpenOnAnotherNumberOfRanks) {
+  const std::string open = " --train.global_batch 0 ";
+  expect_ok(ranks(2) + train("open", open + "--train.steps 1"));
+  const Outcome resumed = run(
+      ranks(3) + train("open", open + "--train.steps 2 --train.resume --train.allow_change steps"));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.text;
+  expect_mentions(resumed.text, "a step is 2 leaves of 2 x 32 = 128 tokens");
+  expect_mentions(io::read_text(at("open/config.toml")), "global_batch = 128");
 }
 
 TEST_F(Run, StopsEarlyWhenPatienceRunsOut) {
@@ -140,7 +125,7 @@ TEST_F(Run, StopsEarlyWhenPatienceRunsOut) {
   expect_ok(train("patient",
                   "--train.steps 50 --train.eval_every 1 --train.patience 2 --optim.lr 1e-30 "
                   "--optim.weight_decay 0"));
-  EXPECT_LT(losses(at("patient/metrics.jsonl"), "step").size(), 50u);
+  EXPECT_LT(losses(at("patient"), "step").size(), 50u);
 }
 
 TEST_F(Run, RefusesARunThatIsThere) {

@@ -56,7 +56,7 @@ TEST_P(Golden, LossGradientsAndTenStepsAreThoseOfPyTorch) {
   test::set_hashed_weights(s, params);
   Decoder decoder(device, tested.config, params, Recompute::none);
   std::vector<Range> whole;
-  for (const ParamBucket& bucket : params.buckets()) whole.push_back({0, bucket.values.size()});
+  for (const ParamBucket& bucket : params.buckets()) whole.push_back({bucket.begin, bucket.end});
   Optimizer optimizer(device, params, whole, OptimSettings{});
   Tensor control = device.tensor({3});
   Tensor squares = device.tensor({1, 2});

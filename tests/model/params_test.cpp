@@ -98,11 +98,12 @@ TEST(ParamStore, BucketsCoverEveryParameterWithoutOverlap) {
   config.width = 256;
   ParamStore params(device, config);
   EXPECT_GT(params.buckets().size(), 1u);
-  std::vector<std::size_t> filled(params.buckets().size(), 0);
+  std::size_t filled = 0;
   for (const Param& param : params.params()) {
-    EXPECT_GE(param.offset, filled[param.bucket]) << param.spec.name;
-    filled[param.bucket] = param.offset + param.spec.shape.size();
-    EXPECT_LE(filled[param.bucket], params.buckets()[param.bucket].values.size());
+    EXPECT_GE(param.offset, filled) << param.spec.name;
+    filled = param.offset + param.spec.shape.size();
+    EXPECT_GE(param.offset, params.layout().blocks[param.block].begin);
+    EXPECT_LE(filled, params.layout().blocks[param.block].end);
   }
   EXPECT_THROW(params.at("no.such.weight"), ConfigError);
 }

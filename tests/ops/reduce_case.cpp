@@ -1,4 +1,5 @@
 // Sums, sums of squares, and the factor made of them.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -96,6 +97,38 @@ const Registered sum_squares({.name = "sum_squares",
                               .oclgrind_sizes = {{1, 1, 0}, {4099, 2, 1}},
                               .bench_sizes = {{1 << 20, 0, 0}, {1 << 24, 0, 0}},
                               .make = make_sum_squares});
+
+/// Sizes: {size, how many are not finite}.
+Problem make_chunk_squares(const Sizes& sizes) {
+  const std::size_t chunks =
+      std::max<std::size_t>(1, (sizes[0] + op::squares_chunk - 1) / op::squares_chunk);
+  Problem p;
+  p.inputs = {random_tensor({sizes[0]}, 1)};
+  for (std::size_t i = 0; i < sizes[1]; ++i)
+    p.inputs[0].values[sizes[0] - 1 - i * (sizes[0] / sizes[1])] =
+        std::numeric_limits<double>::infinity();
+  p.outputs = {{{chunks}}, {{chunks}}};
+  p.run = [](Stream& s, auto& out, const auto& in) { op::chunk_squares(s, out[0], out[1], in[0]); };
+  p.reference = [](auto& out, const auto& in) {
+    for (std::size_t i = 0; i < in[0].values.size(); ++i) {
+      const double x = in[0].values[i];
+      out[0].values[i / op::squares_chunk] += x * x;
+      out[1].values[i / op::squares_chunk] += std::isfinite(x) ? 0 : 1;
+    }
+  };
+  p.depth = chunk_depth;
+  p.flops = 2 * static_cast<double>(sizes[0]);
+  p.bytes = 4 * static_cast<double>(sizes[0]);
+  return p;
+}
+
+const Registered chunk_squares(
+    {.name = "chunk_squares",
+     .ops = {"chunk_squares"},
+     .test_sizes = {{1, 0}, {4095, 2}, {4096, 0}, {4097, 1}, {100003, 7}},
+     .oclgrind_sizes = {{1, 0}, {4099, 2}},
+     .bench_sizes = {{1 << 20, 0}, {1 << 24, 0}},
+     .make = make_chunk_squares});
 
 enum class Clip : std::size_t { off, active, idle, non_finite, overflow, zero, num };
 

@@ -14,6 +14,12 @@ TEST(Hash, IsXxh3) {
   EXPECT_EQ(hash_of("a"), "a96faf705af16834e6c632b61e964e1f");
 }
 
+TEST(Hash, OfMemoryIsXxh3With64Bits) {
+  // What xxhsum -H3 prints for no bytes and for "a".
+  EXPECT_EQ(hash64_of({}), 0x2d06800538d394c2u);
+  EXPECT_EQ(hash64_of(std::as_bytes(std::span("a", 1))), 0xe6c632b61e964e1fu);
+}
+
 TEST(Hash, DoesNotDependOnThePieces) {
   const std::string text(3000, 'x');
   Hasher hasher;

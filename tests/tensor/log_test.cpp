@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "tensor/error.h"
 #include "tests/scratch_directory.h"
 
@@ -46,12 +48,36 @@ TEST(Log, LinesCarryTheRankOfSeveral) {
             "info [rank 2/4] x\ninfo y\n");
 }
 
+TEST(Log, RanksThatAreThreadsShareALog) {
+  log::set_console_level(log::Level::error);
+  EXPECT_EQ(logged([] {
+              std::thread([] {
+                log::set_thread_rank(2, 4);
+                log::info("dropped");
+                log::warn("x");
+              }).join();
+              std::thread([] {
+                log::set_thread_rank(0, 4);
+                log::info("y");
+              }).join();
+              log::info("z");
+            }),
+            "warning [rank 2/4] x\ninfo y\ninfo z\n");
+}
+
 TEST(Log, ControlCharactersAreShownAndBracesAreText) {
   log::set_console_level(log::Level::error);
   EXPECT_EQ(logged([] { log::info("{}", "a\x1b[31mb\rc\x7f {} {0"); }),
             "info a\\x1b[31mb\\x0dc\\x7f {} {0\n");
   EXPECT_EQ(logged([] { log::write(log::Level::info, "gr\xc3\xbc\xc3\x9f"); }),
             "info gr\xc3\xbc\xc3\x9f\n");
+}
+
+TEST(Log, LinesWithinATextAreIndentedSoThatNoneIsForged) {
+  log::set_console_level(log::Level::error);
+  EXPECT_EQ(logged([] { log::warn("no shard '{}'", "x\n2026-01-01T00:00:00.000 info stop"); }),
+            "warning no shard 'x\n  2026-01-01T00:00:00.000 info stop'\n");
+  EXPECT_EQ(logged([] { log::warn("too slow\n  fix: wait"); }), "warning too slow\n  fix: wait\n");
 }
 
 TEST(Log, AFileThatCannotBeOpenedIsNamed) {

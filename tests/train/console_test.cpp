@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/scratch_directory.h"
+
 namespace motley {
 namespace {
 
@@ -38,6 +40,47 @@ TEST(Console, PrintsTheFirstStepThenOneLineAnInterval) {
       out.lines[2],
       "step     11/100  loss 4.0000 (avg 4.0000)  |g| 0.412  lr 5.98e-04  1.0k tok/s  time 11s  "
       "eta 1m29s");
+}
+
+TEST(Console, TellsWhereTheRanksTimeWentSinceTheLastLine) {
+  Recorded out;
+  StepRecord first = record(1, 1, 4.0);
+  first.ranks = {{.leaves = 2, .times = {.compute = 9, .exposed = 0, .wait = 0, .io = 1}}};
+  out.console.step(first, {.steps = 100});
+  StepRecord hidden = record(2, 2, 4.0);
+  hidden.ranks = {{.leaves = 1, .times = {.compute = 3, .exposed = 1, .wait = 0, .io = 0}},
+                  {.leaves = 1, .times = {.compute = 1, .exposed = 1, .wait = 2, .io = 0}}};
+  out.console.step(hidden, {.steps = 100});
+  StepRecord last = hidden;
+  last.step = 9;
+  last.seconds = 9;
+  out.console.step(last, {.steps = 100});
+  ASSERT_EQ(out.lines.size(), 2U);
+  expect_mentions(out.lines[0], " tok/s (compute 90% comm 0% wait 0% io 10%)  time ");
+  expect_mentions(out.lines[1], " tok/s (compute 50% comm 25% wait 25% io 0%)  time ");
+}
+
+TEST(Console, TellsAChangeOfPlanAndWhy) {
+  Recorded out;
+  PlanChange change{.reason = PlanReason::gain,
+                    .step = 1300,
+                    .first_step = 1319,
+                    .plan = {{{0, 4}, {4, 8}, {8, 11}, {11, 14}}},
+                    .gain = 0.2,
+                    .rank = 3,
+                    .excess = 0.314,
+                    .left_out = {},
+                    .taken_in = {},
+                    .leaf_seconds = {}};
+  out.console.planned(change);
+  change.taken_in = {2};
+  out.console.planned(change);
+  change.reason = PlanReason::measure;
+  out.console.planned(change);
+  const std::vector<std::string> expected{
+      "plan   1300  rank 3 is 31% slower than its share: leaves 4+4+3+3 from step 1320",
+      "plan   1300  rank 2 has become fast enough to help: leaves 4+4+3+3 from step 1320"};
+  EXPECT_EQ(out.lines, expected);
 }
 
 TEST(Console, AveragesLossesWithoutBiasTowardsZero) {
@@ -108,14 +151,16 @@ TEST(Startup, JoinsRanksThatAreAlike) {
   table.train_tokens = 9'960'000;
   table.train_shards = 1;
   table.validation_tokens = 104'000;
+  const std::string model =
+      "model   llama  10.1M parameters  6 layers  6 heads (2 kv)  width 384  T 256  vocabulary "
+      "4096";
   const std::vector<std::string> expected{
       "motley  0.1.0  run runs/first  seed 1337  adamw, lr 6e-4 cosine  until 3 minutes",
-      "model   llama  10.1M parameters  6 layers  6 heads (2 kv)  width 384  T 256  vocabulary "
-      "4096",
+      model,
       "world   3 ranks on 1 host  a step is 4 leaves of 8 x 256 = 8192 tokens",
-      "  rank   host   device          memory used of total    leaves",
-      "  0-1    node1  PoCL (cpu)        1.0 GiB of 4.0 GiB    1",
-      "  2      node1  Arc A770 (gpu)    1.0 GiB of 4.0 GiB    2",
+      "  rank   host   device          memory used of total    leaves  share",
+      "  0-1    node1  PoCL (cpu)        1.0 GiB of 4.0 GiB    1       25.0% each",
+      "  2      node1  Arc A770 (gpu)    1.0 GiB of 4.0 GiB    2       50.0%",
       "data    data  10.0M tokens in 1 shard  validation 104.0k"};
   EXPECT_EQ(format_startup(table), expected);
 }

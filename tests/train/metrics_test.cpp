@@ -23,7 +23,9 @@ class Metrics : public testing::Test {
             .gradient_norm = 0.5,
             .learning_rate = 1e-3,
             .step_tokens = 100,
-            .step_seconds = 0.5};
+            .step_seconds = 0.5,
+            .ranks = {{.leaves = 3,
+                       .times = {.compute = 0.25, .exposed = 0.1234567, .wait = 0, .io = 1e-3}}}};
   }
 
   ScratchDirectory folder_;
@@ -38,9 +40,37 @@ TEST_F(Metrics, HoldsOneObjectALine) {
   }
   EXPECT_EQ(io::read_text(path_),
             "{\"kind\":\"step\",\"step\":1,\"tokens\":100,\"loss\":3.25,\"norm\":0.5,\"lr\":0.001,"
-            "\"tokens_per_s\":200.0,\"seconds\":0.5}\n"
+            "\"tokens_per_s\":200.0,\"seconds\":0.5,\"ranks\":[{\"leaves\":3,\"compute\":0.25,"
+            "\"exposed\":0.123457,\"wait\":0.0,\"io\":0.001}]}\n"
             "{\"kind\":\"eval\",\"step\":1,\"tokens\":4096,\"loss\":2.0,\"perplexity\":7.39,"
             "\"bits_per_byte\":1.5}\n");
+}
+
+TEST_F(Metrics, TellsOfPlansAndStragglers) {
+  {
+    MetricsLog log(path_, 0);
+    PlanChange change{.reason = PlanReason::gain,
+                      .step = 10,
+                      .first_step = 14,
+                      .plan = {{{0, 3}, {3, 4}}},
+                      .gain = 0.5,
+                      .rank = 1,
+                      .excess = 0.25,
+                      .left_out = {},
+                      .taken_in = {},
+                      .leaf_seconds = {0.25, 0.75}};
+    log.write(change);
+    change.reason = PlanReason::measure;
+    change.leaf_seconds[1] = std::numeric_limits<double>::infinity();
+    log.write(change);
+    log.write(60, Straggler{.rank = 1, .score = 0.5});
+  }
+  EXPECT_EQ(io::read_text(path_),
+            "{\"kind\":\"plan\",\"step\":10,\"reason\":\"gain\",\"from\":15,\"leaves\":[3,1],"
+            "\"leaf_seconds\":[0.25,0.75],\"gain\":0.5}\n"
+            "{\"kind\":\"plan\",\"step\":10,\"reason\":\"measure\",\"from\":15,\"leaves\":[3,1],"
+            "\"leaf_seconds\":[0.25,null]}\n"
+            "{\"kind\":\"slow\",\"step\":60,\"rank\":1,\"score\":0.5}\n");
 }
 
 TEST_F(Metrics, WritesNullForWhatIsNotFinite) {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "tensor/random.h"
+#include "tensor/utf8.h"
 #include "train/text_source.h"
-#include "train/utf8.h"
 
 namespace motley {
 namespace {

@@ -15,15 +15,19 @@ Batch marked(std::uint64_t step, std::size_t leaf) {
   return batch;
 }
 
-LeafRange two_of_four(std::uint64_t) {
+Range two_of_four(std::uint64_t) {
   return {1, 3};
 }
+
+// So far ahead that only the number of leaves counts.
+constexpr std::uint64_t far = 1000;
 
 class Capacities : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(Capacities, LeavesComeInOrder) {
-  Prefetcher prefetcher(5, GetParam(), two_of_four, marked);
+  Prefetcher prefetcher(5, {GetParam(), 2}, two_of_four, marked);
   for (std::uint64_t step = 5; step < 40; ++step) {
+    prefetcher.begin_step(step);
     for (std::size_t index = 1; index < 3; ++index) {
       const Leaf leaf = prefetcher.next();
       EXPECT_EQ(leaf.step, step);
@@ -35,25 +39,53 @@ TEST_P(Capacities, LeavesComeInOrder) {
 INSTANTIATE_TEST_SUITE_P(All, Capacities, testing::Values(0, 1, 2, 7, 100));
 
 TEST(Prefetch, FollowsARangeThatChangesAndMayBeEmpty) {
+  const auto range = [](std::uint64_t step) {
+    return Range{0, static_cast<std::size_t>(step % 3)};
+  };
+  Prefetcher prefetcher(0, {3, 0}, range, marked);
+  for (std::uint64_t step = 0; step < 20; ++step) {
+    prefetcher.begin_step(step);
+    for (std::size_t index = 0; index < range(step).end; ++index) {
+      const Leaf leaf = prefetcher.next();
+      EXPECT_EQ(leaf.step, step);
+      EXPECT_EQ(leaf.index, index);
+    }
+  }
+}
+
+TEST(Prefetch, GoesOnAfterManyStepsWithoutALeaf) {
+  const auto range = [](std::uint64_t step) { return step < 500 ? Range{} : Range{0, 1}; };
+  Prefetcher prefetcher(0, {2, 3}, range, marked);
+  for (std::uint64_t step = 0; step <= 500; ++step) prefetcher.begin_step(step);
+  EXPECT_EQ(prefetcher.next().step, 500u);
+}
+
+// What re-planning relies on: a step's range may change until it can have been asked for.
+TEST(Prefetch, AsksForNoRangeTooFarAhead) {
+  constexpr std::uint64_t ahead = 3;
+  std::atomic<std::uint64_t> begun = 10;
+  std::atomic<std::uint64_t> asked = 0;
+  std::atomic<bool> too_far = false;
   Prefetcher prefetcher(
-      0, 3,
-      [](std::uint64_t step) {
-        return LeafRange{0, static_cast<std::size_t>(step % 3)};
+      10, {far, ahead},
+      [&](std::uint64_t step) {
+        if (step > begun + ahead) too_far = true;
+        asked = step;
+        return Range{};
       },
       marked);
-  const std::vector<std::pair<std::uint64_t, std::size_t>> expected = {
-      {1, 0}, {2, 0}, {2, 1}, {4, 0}, {5, 0}, {5, 1}, {7, 0}};
-  for (const auto& [step, index] : expected) {
-    const Leaf leaf = prefetcher.next();
-    EXPECT_EQ(leaf.step, step);
-    EXPECT_EQ(leaf.index, index);
+  for (std::uint64_t step = 10; step < 200; ++step) {
+    begun = step;
+    prefetcher.begin_step(step);
+    while (asked < step + ahead) std::this_thread::yield();
   }
+  EXPECT_FALSE(too_far);
 }
 
 TEST(Prefetch, NeverReadsFurtherAheadThanItsCapacity) {
   constexpr int capacity = 4;
   std::atomic<int> made = 0;
-  Prefetcher prefetcher(0, capacity, two_of_four, [&](std::uint64_t step, std::size_t leaf) {
+  Prefetcher prefetcher(0, {capacity, far}, two_of_four, [&](std::uint64_t step, std::size_t leaf) {
     ++made;
     return marked(step, leaf);
   });
@@ -65,7 +97,7 @@ TEST(Prefetch, NeverReadsFurtherAheadThanItsCapacity) {
 }
 
 TEST(Prefetch, ThrowsAtTheLeafThatFailedAndEverAfter) {
-  Prefetcher prefetcher(0, 8, two_of_four, [](std::uint64_t step, std::size_t leaf) {
+  Prefetcher prefetcher(0, {8, far}, two_of_four, [](std::uint64_t step, std::size_t leaf) {
     if (step == 3) throw std::runtime_error("the disk is gone");
     return marked(step, leaf);
   });
@@ -76,21 +108,21 @@ TEST(Prefetch, ThrowsAtTheLeafThatFailedAndEverAfter) {
 
 TEST(Prefetch, ThrowsWhatThePlanThrew) {
   Prefetcher prefetcher(
-      0, 2, [](std::uint64_t) -> LeafRange { throw std::out_of_range("no such step"); }, marked);
+      0, {2, far}, [](std::uint64_t) -> Range { throw std::out_of_range("no such step"); }, marked);
   EXPECT_THROW(prefetcher.next(), std::out_of_range);
 }
 
 TEST(Prefetch, StopsWithAFullQueueAndWithNothingTaken) {
   for (int i = 0; i < 50; ++i) {
-    Prefetcher untouched(0, 2, two_of_four, marked);
-    Prefetcher full(0, 2, two_of_four, marked);
+    Prefetcher untouched(0, {2, far}, two_of_four, marked);
+    Prefetcher full(0, {2, far}, two_of_four, marked);
     full.next();
   }
 }
 
 TEST(Prefetch, StopsWhenNoStepHasALeaf) {
   const Prefetcher prefetcher(
-      0, 2, [](std::uint64_t) { return LeafRange{}; }, marked);
+      0, {2, far}, [](std::uint64_t) { return Range{}; }, marked);
 }
 
 }  // namespace

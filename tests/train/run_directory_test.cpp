@@ -108,6 +108,17 @@ TEST_F(RunDirectoryTest, ResumeChangesResultsOnlyWithLeave) {
   EXPECT_TRUE(contains(error(), "did you mean 'seed'?")) << error();
 }
 
+TEST_F(RunDirectoryTest, ResumeKeepsTheBatchUnlessAnotherIsAskedFor) {
+  settings_.train.global_batch = 4096;
+  run_.begin(settings_);
+  EXPECT_EQ(run_.stored_batch(), 4096U);
+  settings_.train.resume = true;
+  settings_.train.global_batch = 0;
+  EXPECT_TRUE(run_.check(settings_).empty());
+  settings_.train.global_batch = 2048;
+  EXPECT_TRUE(contains(error(), "train.global_batch was 4096, now 2048")) << error();
+}
+
 TEST_F(RunDirectoryTest, ResumeRefusesABrokenStoredConfig) {
   run_.begin(settings_);
   settings_.train.resume = true;

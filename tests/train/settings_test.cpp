@@ -193,6 +193,16 @@ TEST(Flags, AreRefusedWithTheNearest) {
   EXPECT_TRUE(contains(error_of({"--"}), "[config.argument]"));
 }
 
+TEST(Flags, HaveOtherNames) {
+  const Settings settings =
+      resolve_settings(Words{"--device", "gpu;node2=cpu", "--share-device"}).values;
+  EXPECT_EQ(settings.device.use, "gpu;node2=cpu");
+  EXPECT_TRUE(settings.device.share);
+  EXPECT_FALSE(resolve_settings(Words{"--no-share-device"}).values.device.share);
+  EXPECT_TRUE(contains(error_of({"--devcie", "cpu"}), "did you mean 'device'?"));
+  EXPECT_TRUE(contains(error_of({"--=x"}), "no such setting"));
+}
+
 TEST(CheckSettings, RefusesWhatDoesNotGoTogether) {
   EXPECT_TRUE(contains(error_of({"--model.heads", "5"}), "heads must divide width"));
   EXPECT_TRUE(contains(error_of({"--model.kv_heads", "4"}), "kv_heads must divide heads"));

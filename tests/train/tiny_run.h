@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dist/shard_plan.h"
+#include "dist/leaf_plan.h"
 #include "kernels/token_index.h"
 #include "tests/model/tiny_models.h"
 #include "train/train_step.h"
@@ -25,21 +25,32 @@ struct TinyRun {
   Device device;
   TrainStep train;
 
-  TinyRun(Communicator& comm, const ModelConfig& config, const OptimSettings& settings)
-      : device(list_devices().at(0),
-               {.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}),
-        train(device, comm, config, Recompute::none, settings),
+  TinyRun(Communicator& comm, const ModelConfig& config, const OptimSettings& settings,
+          const ReducerOptions& reducer = {})
+      : TinyRun(comm, config, settings, reducer, {list_devices().at(0), KernelFamily::cpu}) {}
+
+  /// The device a rank computes on.
+  struct Place {
+    DeviceInfo device;
+    KernelFamily family;
+  };
+
+  TinyRun(Communicator& comm, const ModelConfig& config, const OptimSettings& settings,
+          const ReducerOptions& reducer, const Place& place)
+      : device(place.device, {.family = place.family, .fresh_memory = FreshMemory::poison}),
+        train(device, comm, config, Recompute::none, settings, reducer),
         rate(static_cast<float>(settings.lr)) {
     train.initialize(7);
   }
 
   StepResult step(std::uint64_t index, Data data) {
-    const auto mine = split_evenly(
-        leaves_per_step, static_cast<std::size_t>(
-                             train.comm().size()))[static_cast<std::size_t>(train.comm().rank())];
-    std::size_t leaf = mine.begin;
+    return step(even_plan(leaves_per_step, train.rank_order()), index, data);
+  }
+
+  StepResult step(const LeafPlan& plan, std::uint64_t index, Data data) {
+    std::size_t leaf = plan.ranges[static_cast<std::size_t>(train.comm().rank())].begin;
     return train.run(
-        mine.size(),
+        plan,
         [&] { return make_leaf((data == Data::repeated ? 0 : index) * leaves_per_step + leaf++); },
         {.learning_rate = rate, .step = index + 1});
   }

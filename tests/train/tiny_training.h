@@ -6,7 +6,7 @@
 #include <mutex>
 #include <vector>
 
-#include "dist/shard_plan.h"
+#include "dist/leaf_plan.h"
 #include "tests/model/tiny_models.h"
 #include "train/train_step.h"
 
@@ -48,12 +48,10 @@ inline Batch hashed_leaf(std::size_t vocab, std::uint32_t stream) {
 /// Steps first + 1 to last of three leaves each, split over the ranks.
 inline void train_steps(TrainStep& train, std::uint64_t first, std::uint64_t last) {
   constexpr std::size_t leaves = 3;
-  const Range mine = split_evenly(
-      leaves,
-      static_cast<std::size_t>(train.comm().size()))[static_cast<std::size_t>(train.comm().rank())];
+  const LeafPlan plan = even_plan(leaves, train.rank_order());
   for (std::uint64_t step = first + 1; step <= last; ++step) {
-    std::size_t leaf = mine.begin;
-    train.run(mine.size(),
+    std::size_t leaf = plan.ranges[static_cast<std::size_t>(train.comm().rank())].begin;
+    train.run(plan,
               [&] {
                 const auto stream = static_cast<std::uint32_t>(step * leaves + leaf++);
                 return hashed_leaf(train.decoder().config().vocab, stream);

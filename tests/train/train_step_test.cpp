@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "dist/self_comm.h"
 #include "dist/shard_plan.h"
 #include "dist/thread_comm.h"
@@ -49,19 +51,65 @@ TEST(TrainStep, RepeatsBitForBit) {
   EXPECT_EQ(train(), train());
 }
 
-/// Four leaves a step: even and uneven splits, and a rank without any.
-TEST(TrainStep, ThreadRanksReachTheLossOfOneRank) {
-  std::vector<double> alone;
-  for (const int num_ranks : {1, 2, 3, 5}) {
-    run_ranks(num_ranks, [&](Communicator& comm) {
-      TinyRun run(comm, test::tiny_gpt2(), {.lr = 1e-2});
-      std::vector<double> losses;
-      for (std::uint64_t step = 0; step < 10; ++step)
-        losses.push_back(run.step(step, test::Data::hashed).loss);
-      if (num_ranks == 1) alone = losses;
-      for (std::size_t i = 0; i < losses.size(); ++i)
-        EXPECT_NEAR(losses[i], alone[i], 1e-5 * alone[i]);
-      test::expect_equal_replicas(comm, run);
+/// What a short run comes to, bit for bit.
+struct Outcome {
+  std::vector<double> numbers;  // loss, norm and factor of each step
+  std::vector<std::vector<float>> values;
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+Outcome train_ten_steps(Communicator& comm, const ReducerOptions& reducer) {
+  TinyRun run(comm, test::tiny_gpt2(), {.lr = 1e-2}, reducer);
+  Outcome outcome;
+  for (std::uint64_t step = 0; step < 10; ++step) {
+    const StepResult result = run.step(step, test::Data::hashed);
+    for (const double number : {result.loss, result.gradient_norm, result.factor})
+      outcome.numbers.push_back(number);
+  }
+  test::expect_equal_replicas(comm, run);
+  outcome.values = run.values();
+  return outcome;
+}
+
+/// Four leaves a step: even and uneven splits, and a rank without any; memory shared with the
+/// device, copied, and not shared at all; several hosts.
+TEST(TrainStep, RanksHaveTheBitsOfOneRank) {
+  SelfComm self;
+  const Outcome alone = train_ten_steps(self, {});
+  const ReducerOptions copying{.zero_copy = false};
+  const ReducerOptions blocking{.overlap = false};
+  const ReducerOptions messages{.exchange = {.shared_memory = false}};
+  struct Way {
+    int ranks;
+    int per_host;
+    ReducerOptions reducer;
+  };
+  for (const Way& way :
+       {Way{2, 0, {}}, Way{3, 0, {}}, Way{5, 0, {}}, Way{3, 0, copying}, Way{3, 0, messages},
+        Way{4, 2, {}}, Way{3, 2, copying}, Way{3, 0, blocking}}) {
+    run_ranks(
+        way.ranks,
+        [&](Communicator& comm) {
+          EXPECT_TRUE(train_ten_steps(comm, way.reducer) == alone)
+              << comm.name() << " of " << way.ranks << " with " << way.per_host << " a host";
+        },
+        way.per_host);
+  }
+}
+
+/// Other sums, and so other bits, but nearly the same.
+TEST(TrainStep, InexactSumsAndBf16MessagesStayNear) {
+  SelfComm self;
+  const Outcome alone = train_ten_steps(self, {});
+  for (const ReducerOptions& reducer :
+       {ReducerOptions{.exact = false},
+        ReducerOptions{.exchange = {.wire = Wire::bf16, .shared_memory = false}}}) {
+    run_ranks(3, [&](Communicator& comm) {
+      const Outcome together = train_ten_steps(comm, reducer);
+      EXPECT_NE(together.values, alone.values);
+      const double tolerance = reducer.exact ? 2e-2 : 1e-4;  // bf16 keeps 8 bits
+      for (std::size_t i = 0; i < alone.numbers.size(); i += 3)
+        EXPECT_NEAR(together.numbers[i], alone.numbers[i], tolerance * alone.numbers[i]);
     });
   }
 }
@@ -74,11 +122,31 @@ TEST(TrainStep, ANonFiniteGradientChangesNothingOnAnyRank) {
     // One bad weight on every replica makes every gradient a NaN.
     Tensor bad = run.train.params().at("final_norm.weight").value.flat().slice(0, 1);
     const std::vector<float> good = test::read(run.train.device().stream(), bad);
+    comm.barrier();  // ranks may share the memory
     run.train.device().stream().fill(bad, 0x7FC00000u);
     const StepResult result = run.step(1, test::Data::hashed);
     EXPECT_GT(result.non_finite, 0u);
     EXPECT_GE(result.first_bad_rank, 0);
+    run.train.params();  // have come from their owners
     run.train.device().stream().write<float>(bad, good);
+    comm.barrier();
+    EXPECT_EQ(run.values(), before);
+  });
+}
+
+/// Final activations of 3e19 saturate the softmax, so the gradient of the head is of that size:
+/// finite, but its squares are beyond 3.4e38.
+TEST(TrainStep, SquaresThatOverflowAreReportedAndChangeNothingOnAnyRank) {
+  run_ranks(2, [](Communicator& comm) {
+    TinyRun run(comm, test::tiny_llama(), {.lr = 1e-2});
+    Tensor scale = run.train.params().at("final_norm.weight").value.flat();
+    run.train.device().stream().write<float>(scale, std::vector<float>(scale.size(), 3e19f));
+    comm.barrier();
+    const auto before = run.values();
+    const StepResult result = run.step(0, test::Data::hashed);
+    EXPECT_GT(result.non_finite, 0u);
+    EXPECT_EQ(result.first_bad_rank, -1) << "no gradient value is to blame";
+    EXPECT_TRUE(std::isinf(result.gradient_norm)) << result.gradient_norm;
     EXPECT_EQ(run.values(), before);
   });
 }

@@ -1,0 +1,57 @@
+#include "dist/launcher.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "tensor/error.h"
+
+namespace motley {
+namespace {
+
+constexpr const char* size_of_open_mpi = "OMPI_COMM_WORLD_SIZE";
+
+std::optional<int> read_count(const Environment& environment, const char* name) {
+  const char* value = environment(name);
+  if (value == nullptr) return std::nullopt;
+  const std::string_view text = value;
+  int count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_count = error == std::errc{} && end == text.data() + text.size() && count > 0;
+  return is_count ? std::optional(count) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<int> launched_size(const Environment& environment) {
+  for (const char* name : {size_of_open_mpi, "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    if (const auto count = read_count(environment, name)) return count;
+  }
+  return std::nullopt;
+}
+
+std::string launcher_name(const Environment& environment) {
+  const bool in_slurm = environment("SLURM_JOB_ID") != nullptr;
+  if (environment(size_of_open_mpi) != nullptr) {
+    return in_slurm ? "mpirun (Open MPI) inside Slurm" : "mpirun (Open MPI)";
+  }
+  if (environment("PMIX_RANK") != nullptr) return in_slurm ? "srun --mpi=pmix" : "PMIx";
+  if (environment("PMI_RANK") != nullptr) return "PMI (MPICH's mpirun, or srun --mpi=pmi2)";
+  return "none";
+}
+
+void check_launched_size(const Environment& environment, int size) {
+  const std::optional<int> started = launched_size(environment);
+  require<EnvironmentError>(
+      !started || *started == size, "mpi.size",
+      "{} started {} ranks but MPI connects {}, so they would train apart from each other\n"
+      "  fix: use the mpirun of the Open MPI that this program is linked with (apt install "
+      "openmpi-bin), or srun --mpi=pmix",
+      launcher_name(environment), started.value_or(0), size);
+}
+
+const char* read_environment(const char* name) {
+  return std::getenv(name);
+}
+
+}  // namespace motley

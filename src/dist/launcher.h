@@ -1,0 +1,25 @@
+// What a launcher (mpirun, srun) tells its processes through the environment.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dist/job.h"
+
+namespace motley {
+
+/// How many ranks the launcher says it has started; no value when it does not say. Open MPI's own
+/// word comes first: inside a batch job the batch system's variables count its steps, not ranks.
+std::optional<int> launched_size(const Environment& environment);
+
+/// Who started this process: "mpirun (Open MPI)", "srun", "none", ...
+std::string launcher_name(const Environment& environment);
+
+/// Throws EnvironmentError when MPI connects another number of ranks than were started, such as one
+/// rank in each of N processes, which would train N times alone.
+void check_launched_size(const Environment& environment, int size);
+
+/// The environment of this process.
+const char* read_environment(const char* name);
+
+}  // namespace motley

@@ -1,0 +1,129 @@
+#include "dist/tree_sum.h"
+
+#include <algorithm>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace motley {
+namespace {
+
+bool is_power_of_two(std::size_t n) {
+  return n > 0 && (n & (n - 1)) == 0;
+}
+
+/// Has the processor treat denormals as zero until the end of the scope. Kernels are built with
+/// -cl-denorms-are-zero, and the same sum must have the same bits wherever it is made.
+class FlushDenormals {
+ public:
+#if defined(__SSE__)
+  FlushDenormals() : saved_(_mm_getcsr()) {
+    _mm_setcsr(saved_ | flush_results | zero_operands);
+  }
+  ~FlushDenormals() {
+    _mm_setcsr(saved_);
+  }
+
+ private:
+  static constexpr unsigned flush_results = 0x8000;
+  static constexpr unsigned zero_operands = 0x0040;
+  unsigned saved_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("msr fpcr, %0" ::"r"(saved_ | flush_to_zero));
+  }
+  ~FlushDenormals() {
+    asm volatile("msr fpcr, %0" ::"r"(saved_));
+  }
+
+ private:
+  static constexpr unsigned long flush_to_zero = 1ul << 24;
+  unsigned long saved_ = 0;
+#endif
+ public:
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+};
+
+}  // namespace
+
+std::vector<Range> maximal_nodes(const Range& leaves, std::size_t num_leaves) {
+  std::vector<Range> nodes;
+  for (std::size_t begin = leaves.begin; begin < leaves.end;) {
+    std::size_t size = 1;
+    while (begin % (2 * size) == 0 && std::min(begin + 2 * size, num_leaves) <= leaves.end &&
+           size < num_leaves)
+      size *= 2;
+    const std::size_t end = std::min(begin + size, num_leaves);
+    nodes.push_back({begin, end});
+    begin = end;
+  }
+  return nodes;
+}
+
+bool are_siblings(const Range& left, const Range& right, std::size_t num_leaves) {
+  const std::size_t size = left.size();
+  return left.end == right.begin && is_power_of_two(size) && left.begin % (2 * size) == 0 &&
+         right.end == std::min(left.end + size, num_leaves);
+}
+
+MergePlan plan_merges(std::span<const Range> nodes, std::size_t num_leaves) {
+  MergePlan plan;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    plan.results.push_back(i);
+    plan.nodes.push_back(nodes[i]);
+    while (plan.nodes.size() > 1 &&
+           are_siblings(plan.nodes[plan.nodes.size() - 2], plan.nodes.back(), num_leaves)) {
+      const std::size_t from = plan.results.back();
+      const std::size_t end = plan.nodes.back().end;
+      plan.results.pop_back();
+      plan.nodes.pop_back();
+      plan.merges.push_back({plan.results.back(), from});
+      plan.nodes.back().end = end;
+    }
+  }
+  return plan;
+}
+
+LeafStack::LeafStack(const Range& leaves, std::size_t num_leaves)
+    : leaves_(leaves), num_leaves_(num_leaves), next_(leaves.begin) {}
+
+Range LeafStack::climb(std::vector<Range>& kept, std::vector<std::size_t>& adds) const {
+  Range node{next_, next_ + 1};
+  while (!kept.empty() && are_siblings(kept.back(), node, num_leaves_)) {
+    node.begin = kept.back().begin;
+    kept.pop_back();
+    adds.push_back(kept.size());
+  }
+  return node;
+}
+
+LeafStack::Step LeafStack::end_leaf() {
+  Step step;
+  const Range node = climb(kept_, step.adds);
+  // The last sum stays where its left half was; those before it only pass through.
+  step.is_free = step.adds.empty();
+  step.slot = kept_.size();
+  if (!step.is_free) step.adds.pop_back();
+  kept_.push_back(node);
+  ++next_;
+  return step;
+}
+
+std::vector<std::size_t> LeafStack::last_adds() const {
+  std::vector<Range> kept = kept_;
+  std::vector<std::size_t> adds;
+  climb(kept, adds);
+  return adds;
+}
+
+void add_to(std::span<float> into, std::span<const float> from) {
+  const FlushDenormals scope;
+  float* const y = into.data();
+  const float* const x = from.data();
+  const std::size_t size = into.size();
+  for (std::size_t i = 0; i < size; ++i) y[i] += x[i];
+}
+
+}  // namespace motley

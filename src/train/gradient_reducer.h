@@ -1,0 +1,152 @@
+// Ties the exchange between ranks (dist/exchange.h) to a device: says when a bucket is ready, sums
+// this rank's own leaves along the canonical tree, and brings what came back to the device.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "dist/exchange.h"
+#include "dist/leaf_plan.h"
+#include "model/params.h"
+#include "tensor/device.h"
+
+namespace motley {
+
+struct ReducerOptions {
+  ExchangeOptions exchange = {};
+  /// on: the same bits on any number of ranks. off: each rank adds its leaves up as they come,
+  /// which needs no memory for sums of part of its leaves.
+  bool exact = true;
+  /// off: parameters and gradients stay in the device's own memory and are copied, as for a GPU.
+  bool zero_copy = true;
+  /// off: nothing travels while the device computes, to measure what overlap is worth.
+  bool overlap = true;
+};
+
+/// One step: begin_step; the leaves, with end_leaf after each but the last; during the last one's
+/// backward on_bucket_ready for each bucket, in rising order; finish_reduce; the updates of owned
+/// parts; start_gather; and, before a bucket's values are used again, wait_for.
+///
+/// The exchange runs on the communication thread while the device works. Ranges are elements of the
+/// row of all parameters (see ParamLayout). Uses the device's stream on the caller's thread and one
+/// of its own on the communication thread. Throws CommError; ShapeError for calls out of order.
+class GradientReducer {
+ public:
+  /// Collective. device and comm must outlive this object.
+  GradientReducer(Device& device, Communicator& comm, ParamLayout layout,
+                  const ReducerOptions& options);
+  GradientReducer(const GradientReducer&) = delete;
+  GradientReducer& operator=(const GradientReducer&) = delete;
+  /// Gives up what is under way, for the end of a failed job.
+  ~GradientReducer();
+
+  /// The memory that parameters and gradients must live in.
+  ParamMemory memory() const { return {values_, gradients_}; }
+  std::size_t num_buckets() const { return layout_.buckets.size(); }
+  /// Who owns what of a bucket, by rank.
+  const std::vector<Range>& shards(std::size_t bucket) const { return shards_.at(bucket); }
+  Range owned(std::size_t bucket) const {
+    return shards(bucket)[static_cast<std::size_t>(comm_.rank())];
+  }
+  /// In which order ranks take a step's leaves, so that those of a host are neighbours.
+  const std::vector<int>& rank_order() const { return order_; }
+
+  /// Zeroes the gradients. All ranks give the same plan.
+  void begin_step(const LeafPlan& plan);
+  /// A leaf that is not this rank's last has been enqueued: its gradients are put aside.
+  void end_leaf();
+  /// The bucket's gradients of the last leaf have been enqueued. A rank without leaves calls this
+  /// as well.
+  void on_bucket_ready(std::size_t bucket);
+  /// Returns when the gradients in owned(b) hold the sums over all leaves; what is outside is
+  /// unspecified.
+  void finish_reduce();
+
+  /// All updates have been enqueued: brings every owner's values to all ranks meanwhile.
+  void start_gather();
+  /// Returns when the values of all buckets that hold parameters of a stage are right.
+  void wait_for_stage(std::size_t stage);
+  void wait_for_all();
+
+  /// Of this rank's own gradients in the last step: how many were not finite, and the first bucket
+  /// where that was so (-1: none). With one rank: not counted. Waits for the device.
+  struct NonFinite {
+    std::uint64_t count = 0;
+    int first_bucket = -1;
+  };
+  NonFinite count_non_finite();
+  /// Seconds since the last call that this rank's thread waited for other ranks; and from
+  /// begin_step until the device had finished the last leaf's backward (0 with one rank).
+  struct Times {
+    double exposed = 0;
+    double compute = 0;
+  };
+  Times take_times();
+
+ private:
+  class KernelAdder;
+  class HostAdder;
+  using Clock = std::chrono::steady_clock;
+  Tensor part_of(const std::vector<Tensor>& blocks, const Range& range) const;
+  static std::span<float> part_of(std::span<float> memory, const Range& range) {
+    return memory.subspan(range.begin, range.size());
+  }
+  std::vector<Tensor> wrap_blocks(std::span<float> memory,
+                                  const std::shared_ptr<const void>& owner);
+  void make_memory(bool zero_copy);
+  std::vector<Tensor>& slot(std::size_t index);
+  std::vector<std::vector<Range>> contributions(const LeafPlan& plan) const;
+  void reserve_slots(const std::vector<std::vector<Range>>& nodes);
+
+  void reduce_all();
+  void gather_all();
+  void wait_for_device(std::size_t bucket);
+  void publish(std::size_t bucket);
+  void collect(std::size_t bucket);
+  template <class Ready>
+  void wait_gathered(Ready ready);
+
+  Device& device_;
+  Communicator& comm_;
+  ParamLayout layout_;
+  ReducerOptions options_;
+  std::vector<std::vector<Range>> shards_;
+  std::vector<int> order_;
+  std::optional<Exchange> exchange_;        // with several ranks
+  bool is_shared_ = false;                  // the device works in the exchange's memory
+  std::vector<Tensor> values_;              // by block
+  std::vector<Tensor> gradients_;           // by block: slot 0
+  std::vector<std::vector<Tensor>> slots_;  // 1, 2, ...; by block
+  std::unique_ptr<Stream> stream_;          // the communication thread's own
+  std::unique_ptr<Adder> adder_;
+
+  // The main thread's.
+  std::size_t num_leaves_ = 0;          // of all ranks
+  LeafStack leaves_;                    // this rank's; its slot i is the exchange's slot i + 1
+  std::vector<std::size_t> last_adds_;  // slots to be added to the last leaf
+  std::size_t num_kept_at_end_ = 0;     // how many slots go to the exchange
+  std::future<void> reducing_;
+  std::future<void> gathering_;
+  Tensor checks_;  // [buckets, 2]: squares and non-finite count of this rank's own gradients
+  double exposed_ = 0;
+  double gather_wait_ = 0;  // of that, within this step
+  Clock::time_point began_;
+  Clock::time_point computed_;
+
+  // Between the threads.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::optional<Event>> ready_;  // by bucket: gradients complete
+  std::vector<bool> is_ready_;
+  std::vector<std::optional<Event>> updated_;
+  std::vector<bool> is_gathered_;
+  bool gather_failed_ = false;
+};
+
+}  // namespace motley

@@ -1,0 +1,275 @@
+// The exchange of gradients and parameters: sums follow the canonical tree for every split of the
+// leaves, every rank's parameters come from their owners.
+#include "exchange_cases.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "dist/exchange.h"
+#include "dist/leaf_plan.h"
+#include "tensor/error.h"
+
+namespace motley {
+namespace {
+
+enum class Values { integers, fractions };
+
+/// Element i of a leaf's gradient: every rank can make those of all leaves. Fractions of very
+/// different sizes, so that another order of summation gives other bits.
+float value_of(std::size_t leaf, std::size_t i, Values values) {
+  std::uint64_t bits = (i + 1) * 0x9e3779b97f4a7c15u + leaf * 0xbf58476d1ce4e5b9u;
+  bits ^= bits >> 31;
+  const auto integer = static_cast<float>(static_cast<std::int64_t>(bits & 0xffffu) - 0x8000);
+  if (values == Values::integers) return integer;
+  return std::ldexp(integer, -static_cast<int>((bits >> 20) & 31u));
+}
+
+/// The sum over a node by definition: left half plus right half.
+float sum_of(const Range& node, std::size_t size, std::size_t num_leaves, std::size_t i,
+             Values values) {
+  if (size == 1) return value_of(node.begin, i, values);
+  const std::size_t middle = node.begin + size / 2;
+  if (middle >= num_leaves)
+    return sum_of({node.begin, num_leaves}, size / 2, num_leaves, i, values);
+  return sum_of({node.begin, middle}, size / 2, num_leaves, i, values) +
+         sum_of({middle, node.end}, size / 2, num_leaves, i, values);
+}
+
+std::size_t power_of_two_from(std::size_t n) {
+  std::size_t power = 1;
+  while (power < n) power *= 2;
+  return power;
+}
+
+float tree_sum_of(std::size_t num_leaves, std::size_t i, Values values) {
+  return sum_of({0, num_leaves}, power_of_two_from(num_leaves), num_leaves, i, values);
+}
+
+float sum_of_node(const Range& node, std::size_t num_leaves, std::size_t i, Values values) {
+  return sum_of(node, power_of_two_from(node.size()), num_leaves, i, values);
+}
+
+class HostAdder final : public Adder {
+ public:
+  explicit HostAdder(const Exchange& exchange) : exchange_(exchange) {}
+  void add(const Range& part, Place into, Place from) override {
+    add_to(exchange_.gradients(into).subspan(part.begin, part.size()),
+           exchange_.gradients(from).subspan(part.begin, part.size()));
+  }
+
+ private:
+  const Exchange& exchange_;
+};
+
+/// Two buckets, of n and of a few elements, with a hole between them.
+std::vector<Range> buckets_of(std::size_t n) {
+  return {{0, n}, {n + 5, n + 12}};
+}
+
+/// Some ways to divide G leaves between ranks in an order: even, all to one, uneven.
+std::vector<LeafPlan> plans_for(std::size_t num_leaves, const std::vector<int>& order) {
+  std::vector<LeafPlan> plans = {even_plan(num_leaves, order)};
+  std::vector<std::size_t> counts(order.size(), 0);
+  counts[static_cast<std::size_t>(order.back())] = num_leaves;
+  plans.push_back(plan_of_counts(counts, order));
+  std::size_t left = num_leaves;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const bool is_last = i + 1 == order.size();
+    const std::size_t share = is_last ? left : std::min(left, (i * 7 + 3) % 5);
+    counts[static_cast<std::size_t>(order[i])] = share;
+    left -= share;
+  }
+  plans.push_back(plan_of_counts(counts, order));
+  return plans;
+}
+
+void fill(Exchange& exchange, const std::vector<Range>& mine, std::size_t num_leaves,
+          Values values) {
+  for (std::size_t node = 0; node < mine.size(); ++node) {
+    const std::size_t slot = node + 1 == mine.size() ? 0 : node + 1;
+    const std::span<float> gradient = exchange.gradients({exchange.my_peer(), slot});
+    for (std::size_t i = 0; i < gradient.size(); ++i)
+      gradient[i] = sum_of_node(mine[node], num_leaves, i, values);
+  }
+}
+
+void reduce(Communicator& comm, Exchange& exchange) {
+  HostAdder adder(exchange);
+  comm.run([&] {
+    for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
+      exchange.start_reduce(b, adder);
+      if (b > 0) exchange.finish_reduce(b - 1);
+    }
+    exchange.finish_reduce(exchange.num_buckets() - 1);
+  });
+}
+
+/// Owned elements are the tree's sum, bit for bit (or within the wire's rounding), and near the
+/// exact one.
+void check(const Exchange& exchange, std::size_t num_leaves, Values values, double rounding) {
+  std::size_t num_wrong = 0;
+  for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
+    const Range owned = exchange.owned(b);
+    const std::span<float> sums = exchange.gradients({exchange.my_peer(), 0});
+    for (std::size_t i = owned.begin; i < owned.end; ++i) {
+      long double exact = 0;
+      long double magnitude = 0;
+      for (std::size_t leaf = 0; leaf < num_leaves; ++leaf) {
+        exact += value_of(leaf, i, values);
+        magnitude += std::fabs(value_of(leaf, i, values));
+      }
+      const long double bound =
+          (rounding + static_cast<double>(num_leaves) * std::numeric_limits<float>::epsilon()) *
+          magnitude;
+      const bool same = rounding > 0 || sums[i] == tree_sum_of(num_leaves, i, values);
+      if (!same || std::fabs(sums[i] - exact) > bound) ++num_wrong;
+    }
+  }
+  EXPECT_EQ(num_wrong, 0u) << num_leaves << " leaves";
+}
+
+void check_all_plans(Communicator& comm, std::size_t n, Values values,
+                     const ExchangeOptions& options, double rounding) {
+  const std::vector<Range> buckets = buckets_of(n);
+  Exchange exchange(comm, buckets.back().end, buckets, options);
+  for (const std::size_t num_leaves :
+       {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{8}, std::size_t{13}}) {
+    for (const LeafPlan& plan : plans_for(num_leaves, exchange.topology().order())) {
+      std::vector<std::vector<Range>> nodes;
+      for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, num_leaves));
+      comm.barrier();  // nobody reads the sums of the step before any more
+      std::size_t most = 1;
+      for (const std::vector<Range>& own : nodes) most = std::max(most, own.size());
+      exchange.reserve_slots(most);
+      exchange.plan_step(nodes, num_leaves);
+      fill(exchange, nodes[static_cast<std::size_t>(comm.rank())], num_leaves, values);
+      reduce(comm, exchange);
+      check(exchange, num_leaves, values, rounding);
+    }
+  }
+}
+
+/// Around the number of ranks and of owners' blocks.
+std::vector<std::size_t> sizes_for(const Communicator& comm) {
+  const auto p = static_cast<std::size_t>(comm.size());
+  return {1, p - 1 == 0 ? 2 : p - 1, p, p + 1, 37, 4095, 4096 * p, 4096 * p + 1, 20011};
+}
+
+void exchange_sums_integers_exactly(Communicator& comm) {
+  for (const std::size_t n : sizes_for(comm)) check_all_plans(comm, n, Values::integers, {}, 0);
+}
+
+void exchange_follows_the_tree(Communicator& comm) {
+  for (const std::size_t n : {std::size_t{37}, std::size_t{20011}})
+    check_all_plans(comm, n, Values::fractions, {}, 0);
+}
+
+void exchange_follows_the_tree_without_shared_memory(Communicator& comm) {
+  for (const std::size_t n : {std::size_t{37}, std::size_t{20011}})
+    check_all_plans(comm, n, Values::fractions, {.shared_memory = false}, 0);
+}
+
+/// Each of the ranks' sums is rounded once to 8 bits.
+void exchange_through_bf16_rounds_once(Communicator& comm) {
+  check_all_plans(comm, 20011, Values::fractions, {.wire = Wire::bf16, .shared_memory = false},
+                  1.0 / 256);
+}
+
+void exchange_is_longer_than_a_message(Communicator& comm) {
+  const std::size_t n = (std::size_t{2} << 20) * static_cast<std::size_t>(comm.size()) + 4097;
+  Exchange exchange(comm, n, {{0, n}}, {.shared_memory = false});
+  const auto p = static_cast<std::size_t>(comm.size());
+  const LeafPlan plan = even_plan(p, exchange.topology().order());
+  std::vector<std::vector<Range>> nodes;
+  for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, p));
+  exchange.plan_step(nodes, p);
+  const auto rank = static_cast<std::size_t>(comm.rank());
+  const std::span<float> gradient = exchange.gradients({exchange.my_peer(), 0});
+  for (std::size_t i = 0; i < n; ++i) gradient[i] = static_cast<float>((rank + 1) * (i % 1021));
+  reduce(comm, exchange);
+  const Range owned = exchange.owned(0);
+  std::size_t num_wrong = 0;
+  for (std::size_t i = owned.begin; i < owned.end; ++i) {
+    if (gradient[i] != static_cast<float>(p * (p + 1) / 2 * (i % 1021))) ++num_wrong;
+  }
+  EXPECT_EQ(num_wrong, 0u);
+}
+
+void check_gather(Communicator& comm, bool shared_memory) {
+  for (const std::size_t n : sizes_for(comm)) {
+    const std::vector<Range> buckets = buckets_of(n);
+    Exchange exchange(comm, buckets.back().end, buckets, {.shared_memory = shared_memory});
+    const LeafPlan plan = even_plan(1, exchange.topology().order());
+    for (std::size_t step = 0; step < 3; ++step) {
+      std::vector<std::vector<Range>> nodes;
+      for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, 1));
+      comm.barrier();
+      exchange.plan_step(nodes, 1);
+      const auto value = [step](std::size_t i) {
+        return static_cast<float>(step * 1000) + static_cast<float>(i % 777);
+      };
+      const std::span<float> mine = exchange.values(exchange.my_peer());
+      std::fill(mine.begin(), mine.end(), -1.0f);
+      std::vector<float> all(exchange.values(0).size(), -1.0f);
+      comm.barrier();
+      for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
+        const Range owned = exchange.owned(b);
+        for (std::size_t i = owned.begin; i < owned.end; ++i) mine[i] = all[i] = value(i);
+      }
+      comm.run([&] {
+        const auto take = [&](const Range& part, std::span<const float> from) {
+          std::copy(from.begin(), from.end(),
+                    all.begin() + static_cast<std::ptrdiff_t>(part.begin));
+        };
+        for (std::size_t b = exchange.num_buckets(); b-- > 0;) {
+          exchange.start_gather(b);
+          exchange.finish_gather(b, take);
+        }
+      });
+      std::size_t num_wrong = 0;
+      for (const Range& bucket : buckets) {
+        for (std::size_t i = bucket.begin; i < bucket.end; ++i) num_wrong += all[i] != value(i);
+      }
+      EXPECT_EQ(num_wrong, 0u) << n << " in step " << step;
+    }
+  }
+}
+
+void exchange_gathers_from_owners(Communicator& comm) {
+  check_gather(comm, true);
+}
+
+void exchange_gathers_without_shared_memory(Communicator& comm) {
+  check_gather(comm, false);
+}
+
+void exchange_refuses_leaves_out_of_order(Communicator& comm) {
+  if (comm.size() < 2) return;
+  Exchange exchange(comm, 10, {{0, 10}}, {});
+  std::vector<std::vector<Range>> nodes(static_cast<std::size_t>(comm.size()));
+  nodes[0] = {{1, 2}};
+  nodes[1] = {{0, 1}};
+  EXPECT_THROW(exchange.plan_step(nodes, 2), ShapeError);
+}
+
+}  // namespace
+
+const std::vector<CommCase>& exchange_cases() {
+  static const std::vector<CommCase> cases = {
+      {"ExchangeSumsIntegersExactly", exchange_sums_integers_exactly},
+      {"ExchangeFollowsTheTree", exchange_follows_the_tree},
+      {"ExchangeFollowsTheTreeWithoutSharedMemory",
+       exchange_follows_the_tree_without_shared_memory},
+      {"ExchangeThroughBf16RoundsOnce", exchange_through_bf16_rounds_once},
+      {"ExchangeIsLongerThanAMessage", exchange_is_longer_than_a_message},
+      {"ExchangeGathersFromOwners", exchange_gathers_from_owners},
+      {"ExchangeGathersWithoutSharedMemory", exchange_gathers_without_shared_memory},
+      {"ExchangeRefusesLeavesOutOfOrder", exchange_refuses_leaves_out_of_order},
+  };
+  return cases;
+}
+
+}  // namespace motley

@@ -1,0 +1,45 @@
+#include "dist/launcher.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tensor/error.h"
+
+namespace motley {
+namespace {
+
+Environment with(std::map<std::string, std::string> values) {
+  return [values = std::move(values)](const char* name) -> const char* {
+    const auto found = values.find(name);
+    return found == values.end() ? nullptr : found->second.c_str();
+  };
+}
+
+TEST(LaunchedSize, BelievesOpenMpiBeforeTheBatchSystem) {
+  EXPECT_EQ(launched_size(with({})), std::nullopt);
+  EXPECT_EQ(launched_size(with({{"OMPI_COMM_WORLD_SIZE", "4"}})), 4);
+  EXPECT_EQ(launched_size(with({{"OMPI_COMM_WORLD_SIZE", "4"}, {"SLURM_STEP_NUM_TASKS", "2"}})), 4);
+  EXPECT_EQ(launched_size(with({{"PMI_SIZE", "3"}})), 3);
+  EXPECT_EQ(launched_size(with({{"PMIX_RANK", "0"}, {"SLURM_STEP_NUM_TASKS", "8"}})), 8);
+  EXPECT_EQ(launched_size(with({{"PMI_SIZE", "many"}})), std::nullopt);
+}
+
+TEST(CheckLaunchedSize, RefusesRanksThatDoNotFindEachOther) {
+  EXPECT_NO_THROW(check_launched_size(with({}), 1));
+  EXPECT_NO_THROW(check_launched_size(with({{"PMI_SIZE", "3"}}), 3));
+  EXPECT_THROW(check_launched_size(with({{"PMI_SIZE", "3"}, {"PMI_RANK", "1"}}), 1),
+               EnvironmentError);
+  EXPECT_THROW(check_launched_size(with({{"OMPI_COMM_WORLD_SIZE", "4"}}), 1), EnvironmentError);
+}
+
+TEST(LauncherName, TellsWhoStartedTheRanks) {
+  EXPECT_EQ(launcher_name(with({})), "none");
+  EXPECT_EQ(launcher_name(with({{"OMPI_COMM_WORLD_SIZE", "2"}})), "mpirun (Open MPI)");
+  EXPECT_EQ(launcher_name(with({{"OMPI_COMM_WORLD_SIZE", "2"}, {"SLURM_JOB_ID", "7"}})),
+            "mpirun (Open MPI) inside Slurm");
+  EXPECT_EQ(launcher_name(with({{"PMIX_RANK", "0"}, {"SLURM_JOB_ID", "7"}})), "srun --mpi=pmix");
+}
+
+}  // namespace
+}  // namespace motley

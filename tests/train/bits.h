@@ -1,0 +1,74 @@
+// What training comes to, bit for bit, under plans that divide a step's leaves in many ways: for
+// the promise that none of them changes a bit.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "dist/leaf_plan.h"
+#include "tensor/hash.h"
+#include "tests/train/tiny_training.h"
+
+namespace motley::test {
+
+/// How a step's leaves are divided between ranks.
+enum class Split {
+  even,
+  /// Another way in every step, some ranks having none; with a number of leaves that is no power of
+  /// two, so that the tree of leaves is cut off.
+  uneven
+};
+
+inline std::size_t leaves_of(Split split) {
+  return split == Split::even ? 8 : 7;
+}
+
+inline LeafPlan plan_of(Split split, std::uint64_t step, std::span<const int> order) {
+  if (split == Split::even) return even_plan(leaves_of(split), order);
+  std::vector<std::size_t> counts(order.size(), 0);
+  for (std::uint32_t leaf = 0; leaf < leaves_of(split); ++leaf)
+    ++counts[hashed(static_cast<std::uint32_t>(step) + 99, leaf) % counts.size()];
+  return plan_of_counts(counts, order);
+}
+
+/// Numbers are compared as text with all their digits, so that a failure shows them.
+struct Bits {
+  std::string parameters;            // XXH3-128 of all of them
+  std::vector<std::string> numbers;  // loss, gradient norm and clip factor of each step
+};
+
+/// Twenty steps on the ranks of `comm`, clipped, with AdamW.
+inline Bits train_twenty_steps(Device& device, Communicator& comm, const ModelConfig& config,
+                               Split split) {
+  TrainStep train(device, comm, config, Recompute::none, {.lr = 1e-2, .clip = 0.5});
+  train.initialize(7);
+  Bits bits;
+  for (std::uint64_t step = 1; step <= 20; ++step) {
+    const LeafPlan plan = plan_of(split, step, train.rank_order());
+    std::size_t leaf = plan.ranges[static_cast<std::size_t>(comm.rank())].begin;
+    const auto next_leaf = [&] {
+      return hashed_leaf(config.vocab,
+                         static_cast<std::uint32_t>(step * leaves_of(split) + leaf++));
+    };
+    const StepResult result = train.run(plan, next_leaf, {.learning_rate = 1e-2f, .step = step});
+    bits.numbers.push_back(fmt::format("step {}: loss {} norm {} factor {}", step, result.loss,
+                                       result.gradient_norm, result.factor));
+  }
+  Hasher hasher;
+  for (const ParamBucket& bucket : train.params().buckets()) {
+    const std::vector<float> values = read(device.stream(), bucket.values);
+    hasher.update(std::as_bytes(std::span(values)));
+  }
+  bits.parameters = hasher.hex();
+  return bits;
+}
+
+/// Expects a rank's bits to be those of one rank alone.
+inline void expect_same_bits(const Bits& bits, const Bits& alone, const std::string& who) {
+  EXPECT_EQ(bits.parameters, alone.parameters) << who;
+  EXPECT_EQ(bits.numbers, alone.numbers) << who;
+}
+
+}  // namespace motley::test

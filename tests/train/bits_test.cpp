@@ -1,0 +1,53 @@
+// The same bits on 1 to 8 ranks, however leaves are divided, where ranks are threads on one host or
+// on several.
+#include "tests/train/bits.h"
+
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "dist/self_comm.h"
+#include "dist/thread_comm.h"
+
+namespace motley {
+namespace {
+
+using test::Bits;
+using test::Split;
+
+class SameBits : public testing::TestWithParam<std::tuple<Family, Split>> {};
+
+TEST_P(SameBits, OnAnyNumberOfRanks) {
+  const auto [family, split] = GetParam();
+  const ModelConfig config = family == Family::gpt2 ? test::tiny_gpt2() : test::tiny_llama();
+  SelfComm self;
+  const Bits alone = test::train_twenty_steps(test::device_of(0), self, config, split);
+  RecordProperty("xxh3", alone.parameters);
+  for (const int num_ranks : {1, 2, 3, 4, 5, 6, 8}) {
+    for (const int ranks_per_host : {0, 2}) {
+      if (num_ranks <= ranks_per_host) continue;  // one host again
+      run_ranks(
+          num_ranks,
+          [&, split = split](Communicator& comm) {
+            Device& device = test::device_of(comm.rank());
+            const Bits bits = test::train_twenty_steps(device, comm, config, split);
+            test::expect_same_bits(
+                bits, alone,
+                fmt::format("{} of {}, {} on a host", comm.name(), num_ranks, ranks_per_host));
+          },
+          ranks_per_host);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SameBits,
+                         testing::Combine(testing::Values(Family::gpt2, Family::llama),
+                                          testing::Values(Split::even, Split::uneven)),
+                         [](const auto& test) {
+                           const bool is_even = std::get<1>(test.param) == Split::even;
+                           return std::string(traits_of(std::get<0>(test.param)).name) +
+                                  (is_even ? "_even" : "_uneven");
+                         });
+
+}  // namespace
+}  // namespace motley
