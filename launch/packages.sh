@@ -11,7 +11,7 @@ build_packages=(
 )
 # What the tests need besides.
 test_packages=(
-  clang clang-format clang-tidy git jargon-text libclang-rt-14-dev libgtest-dev oclgrind shellcheck
+  clang clang-format clang-tidy git iproute2 jargon-text libclang-rt-14-dev libgtest-dev oclgrind shellcheck
 )
 
 # Runs a command as root, through sudo where we are not root.

@@ -9,5 +9,5 @@ cd "$(dirname "$0")/.."
 install_test_packages
 allow_mpi_as_root
 cmake --preset release -DMOTLEY_TESTS=ON -DMOTLEY_BENCH=ON -DMOTLEY_WERROR=ON >/dev/null
-cmake --build --preset release | tail -n 1
+cmake --build --preset release -- --quiet
 ctest --preset all --parallel "$(nproc)" "$@"
