@@ -1,4 +1,4 @@
-add_executable(bench_train bench_train.cpp ${PROJECT_SOURCE_DIR}/launch/open_device.cpp)
+add_executable(bench_train bench_train.cpp workload.cpp ${PROJECT_SOURCE_DIR}/launch/open_device.cpp)
 target_include_directories(bench_train PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(bench_train PRIVATE motley motley_options cxxopts::cxxopts nlohmann_json::nlohmann_json)
 if(MOTLEY_TESTS)

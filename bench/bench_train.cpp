@@ -14,10 +14,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "bench/workload.h"
 #include "dist/self_comm.h"
-#include "kernels/token_index.h"
 #include "launch/open_device.h"
-#include "tensor/random.h"
 #include "train/train_step.h"
 
 namespace motley {
@@ -25,32 +24,7 @@ namespace {
 
 constexpr std::size_t warm_up_steps = 3;
 constexpr std::size_t B = 8;
-constexpr std::size_t T = 256;
-
-ModelConfig reference_model() {
-  return {.family = Family::gpt2,
-          .vocab = 8192,
-          .context = T,
-          .layers = 6,
-          .width = 384,
-          .heads = 6,
-          .kv_heads = 6,
-          .head_dim = 64,
-          .mlp_width = 1536,
-          .tie = true};
-}
-
-Batch random_batch(std::uint64_t step, std::size_t vocab) {
-  const Random random(1, Purpose::test, step);
-  Batch batch{.num_sequences = B, .sequence_length = T, .tokens = {}, .targets = {}, .index = {}};
-  for (std::size_t i = 0; i < B * T; ++i) {
-    batch.tokens.push_back(static_cast<std::int32_t>(random.word(i) % vocab));
-    batch.targets.push_back(static_cast<std::int32_t>(random.word(i + B * T) % vocab));
-  }
-  batch.index = index_tokens(batch.tokens);
-  batch.num_targets = B * T;
-  return batch;
-}
+constexpr std::size_t T = bench::workload_length;
 
 double peak_resident_bytes() {
   rusage usage{};
@@ -62,15 +36,16 @@ int run(std::size_t steps, const DeviceChoiceSettings& choice) {
   using Clock = std::chrono::steady_clock;
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
-  const ModelConfig model = reference_model();
+  const ModelConfig model = bench::workload_model();
   TrainStep train(*device, comm, model, Recompute::none, {});
   train.initialize(1);
   std::vector<double> seconds;
   StepResult result;
   for (std::size_t step = 0; step < warm_up_steps + steps; ++step) {
-    const Batch batch = random_batch(step, model.vocab);
+    const Batch batch = bench::workload_batch(step, B);
     const auto start = Clock::now();
-    result = train.run(1, [&] { return batch; }, {.learning_rate = 6e-4f, .step = step + 1});
+    result = train.run(even_plan(1, train.rank_order()), [&] { return batch; },
+                       {.learning_rate = 6e-4f, .step = step + 1});
     device->stream().finish();
     if (step >= warm_up_steps)
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());

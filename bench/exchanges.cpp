@@ -1,0 +1,182 @@
+#include "bench/exchanges.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "dist/leaf_plan.h"
+#include "dist/tree_sum.h"
+#include "tensor/checked.h"
+
+namespace motley::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+ParamLayout layout_of(std::size_t size) {
+  ParamLayout layout;
+  layout.size = size;
+  for (const Range& range : buckets_of(size)) {
+    layout.buckets.push_back({layout.blocks.size(), range.begin, range.end, 0, 0});
+    layout.blocks.push_back({range.begin, range.end});
+  }
+  return layout;
+}
+
+LeafPlan plan_of(Split split, const std::vector<int>& order) {
+  if (split == Split::aligned) return even_plan(order.size(), order);
+  std::vector<std::size_t> counts(order.size(), 8);
+  counts[static_cast<std::size_t>(order.front())] -= 2;
+  counts[static_cast<std::size_t>(order.back())] += 2;
+  return plan_of_counts(counts, order);
+}
+
+}  // namespace
+
+std::vector<Range> buckets_of(std::size_t size) {
+  constexpr std::size_t mib = (std::size_t{1} << 20) / sizeof(float);
+  const std::size_t limit = std::clamp(size / 12, 4 * mib, 32 * mib);
+  std::vector<Range> buckets = {{0, std::min(size, mib)}};
+  while (buckets.back().end < size) {
+    const std::size_t begin = buckets.back().end;
+    buckets.push_back({begin, std::min(size, begin + limit)});
+  }
+  return buckets;
+}
+
+class HostExchange::HostAdder final : public Adder {
+ public:
+  explicit HostAdder(const Exchange& exchange) : exchange_(exchange) {}
+  void add(const Range& part, Place into, Place from) override {
+    add_to(exchange_.gradients(into).subspan(part.begin, part.size()),
+           exchange_.gradients(from).subspan(part.begin, part.size()));
+  }
+
+ private:
+  const Exchange& exchange_;
+};
+
+HostExchange::HostExchange(Communicator& comm, std::size_t size, const ExchangeOptions& options,
+                           Split split)
+    : comm_(comm),
+      exchange_(comm, size, buckets_of(size), options),
+      adder_(std::make_unique<HostAdder>(exchange_)) {
+  const LeafPlan plan = plan_of(split, exchange_.topology().order());
+  num_leaves_ = plan.num_leaves();
+  for (const Range& range : plan.ranges) nodes_.push_back(maximal_nodes(range, num_leaves_));
+}
+
+void HostExchange::reduce() {
+  const std::size_t num_buckets = exchange_.num_buckets();
+  for (std::size_t bucket = 0; bucket < num_buckets; ++bucket) {
+    exchange_.start_reduce(bucket, *adder_);
+    if (bucket > 0) exchange_.finish_reduce(bucket - 1);
+  }
+  exchange_.finish_reduce(num_buckets - 1);
+}
+
+void HostExchange::gather() {
+  const std::span<float> mine = exchange_.values(exchange_.my_peer());
+  const auto take = [&](const Range& part, std::span<const float> values) {
+    float* const to = mine.data() + part.begin;
+    if (to != values.data()) std::copy(values.begin(), values.end(), to);
+  };
+  const std::size_t num_buckets = exchange_.num_buckets();
+  for (std::size_t bucket = num_buckets; bucket-- > 0;) {
+    exchange_.start_gather(bucket);
+    if (bucket + 1 < num_buckets) exchange_.finish_gather(bucket + 1, take);
+  }
+  exchange_.finish_gather(0, take);
+}
+
+void HostExchange::reserve() {
+  std::size_t most = 1;
+  for (const std::vector<Range>& own : nodes_) most = std::max(most, own.size());
+  exchange_.reserve_slots(most);
+}
+
+void HostExchange::run(std::size_t times) {
+  reserve();
+  comm_.run([&] {
+    for (std::size_t i = 0; i < times; ++i) {
+      exchange_.plan_step(nodes_, num_leaves_);
+      const auto start = Clock::now();
+      reduce();
+      const auto reduced = Clock::now();
+      reduce_seconds_ += std::chrono::duration<double>(reduced - start).count();
+      gather();
+      gather_seconds_ += seconds_since(reduced);
+    }
+  });
+}
+
+void HostExchange::check() {
+  // What a sum over leaves comes to when each of a rank's nodes is its number plus one.
+  float expected = 0;
+  for (std::size_t rank = 0; rank < nodes_.size(); ++rank)
+    expected += static_cast<float>((rank + 1) * nodes_[rank].size());
+  const auto mine = static_cast<float>(comm_.rank() + 1);
+  std::size_t num_wrong = 0;
+  reserve();
+  exchange_.plan_step(nodes_, num_leaves_);
+  for (std::size_t slot = 0; slot < nodes_[static_cast<std::size_t>(comm_.rank())].size(); ++slot) {
+    const std::span<float> gradient = exchange_.gradients({exchange_.my_peer(), slot});
+    std::fill(gradient.begin(), gradient.end(), mine);
+  }
+  comm_.barrier();
+  comm_.run([&] { reduce(); });
+  const std::span<float> values = exchange_.values(exchange_.my_peer());
+  for (std::size_t bucket = 0; bucket < exchange_.num_buckets(); ++bucket) {
+    const Range own = exchange_.owned(bucket);
+    const std::span<float> sum = exchange_.gradients({exchange_.my_peer(), 0});
+    std::copy_n(sum.begin() + static_cast<std::ptrdiff_t>(own.begin), own.size(),
+                values.begin() + static_cast<std::ptrdiff_t>(own.begin));
+  }
+  comm_.run([&] { gather(); });
+  for (const float value : values) num_wrong += value == expected ? 0u : 1u;
+  require<CommError>(num_wrong == 0, "bench.sum", "{}: {} of {} sums are wrong", comm_.name(),
+                     num_wrong, values.size());
+  comm_.barrier();
+}
+
+DeviceExchange::DeviceExchange(Device& device, Communicator& comm, std::size_t size,
+                               const ExchangeOptions& options)
+    : device_(device), comm_(comm), reducer_(device, comm, layout_of(size), {options}) {}
+
+void DeviceExchange::run(std::size_t times) {
+  const LeafPlan plan = even_plan(reducer_.rank_order().size(), reducer_.rank_order());
+  seconds_ = 0;
+  for (std::size_t i = 0; i < times; ++i) {
+    comm_.barrier();
+    reducer_.begin_step(plan);  // from here on the communication thread waits for buckets
+    device_.stream().finish();
+    const auto start = Clock::now();
+    for (std::size_t bucket = 0; bucket < reducer_.num_buckets(); ++bucket)
+      reducer_.on_bucket_ready(bucket);
+    device_.stream().flush();
+    reducer_.finish_reduce();
+    reducer_.start_gather();
+    reducer_.wait_for_all();
+    seconds_ += seconds_since(start) / static_cast<double>(times);
+  }
+}
+
+MemoryWork::MemoryWork(std::size_t size, std::size_t num_ranks)
+    : sum_(size, 1), other_(size, 1), num_(size - size / num_ranks) {}
+
+void MemoryWork::run(std::size_t times) {
+  for (std::size_t i = 0; i < times; ++i) {
+    add_to(std::span(sum_).first(num_), std::span<const float>(other_).first(num_));
+    std::copy_n(other_.begin(), num_, sum_.begin());
+  }
+}
+
+double MemoryWork::bytes() const {
+  constexpr double accesses = 3 + 2;  // an addition reads two and writes one; a copy reads, writes
+  return accesses * sizeof(float) * static_cast<double>(num_);
+}
+
+}  // namespace motley::bench
