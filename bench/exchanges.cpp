@@ -47,23 +47,9 @@ std::vector<Range> buckets_of(std::size_t size) {
   return buckets;
 }
 
-class HostExchange::HostAdder final : public Adder {
- public:
-  explicit HostAdder(const Exchange& exchange) : exchange_(exchange) {}
-  void add(const Range& part, Place into, Place from) override {
-    add_to(exchange_.gradients(into).subspan(part.begin, part.size()),
-           exchange_.gradients(from).subspan(part.begin, part.size()));
-  }
-
- private:
-  const Exchange& exchange_;
-};
-
 HostExchange::HostExchange(Communicator& comm, std::size_t size, const ExchangeOptions& options,
                            Split split)
-    : comm_(comm),
-      exchange_(comm, size, buckets_of(size), options),
-      adder_(std::make_unique<HostAdder>(exchange_)) {
+    : comm_(comm), exchange_(comm, size, buckets_of(size), options), adder_(exchange_) {
   const LeafPlan plan = plan_of(split, exchange_.topology().order());
   num_leaves_ = plan.num_leaves();
   for (const Range& range : plan.ranges) nodes_.push_back(maximal_nodes(range, num_leaves_));
@@ -72,7 +58,7 @@ HostExchange::HostExchange(Communicator& comm, std::size_t size, const ExchangeO
 void HostExchange::reduce() {
   const std::size_t num_buckets = exchange_.num_buckets();
   for (std::size_t bucket = 0; bucket < num_buckets; ++bucket) {
-    exchange_.start_reduce(bucket, *adder_);
+    exchange_.start_reduce(bucket, adder_);
     if (bucket > 0) exchange_.finish_reduce(bucket - 1);
   }
   exchange_.finish_reduce(num_buckets - 1);

@@ -2,10 +2,9 @@
 // times.
 #pragma once
 
-#include <memory>
 #include <vector>
 
-#include "dist/exchange.h"
+#include "dist/host_adder.h"
 #include "model/params.h"
 #include "tensor/device.h"
 #include "train/gradient_reducer.h"
@@ -35,7 +34,6 @@ class HostExchange {
   double reduce_share() const { return reduce_seconds_ / (reduce_seconds_ + gather_seconds_); }
 
  private:
-  class HostAdder;
   void reserve();
   void reduce();
   void gather();
@@ -44,7 +42,7 @@ class HostExchange {
   Exchange exchange_;
   std::vector<std::vector<Range>> nodes_;
   std::size_t num_leaves_ = 0;
-  std::unique_ptr<Adder> adder_;
+  HostAdder adder_;
   double reduce_seconds_ = 0;
   double gather_seconds_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dist/host_adder.h"
 #include "dist/shard_plan.h"
 #include "kernels/ops.h"
 #include "tensor/error.h"
@@ -24,18 +25,6 @@ std::size_t num_contributors(const LeafPlan& plan) {
 }
 
 }  // namespace
-
-/// Adds with the processor.
-class GradientReducer::HostAdder final : public Adder {
- public:
-  explicit HostAdder(const Exchange& exchange) : exchange_(exchange) {}
-  void add(const Range& part, Place into, Place from) override {
-    add_to(part_of(exchange_.gradients(into), part), part_of(exchange_.gradients(from), part));
-  }
-
- private:
-  const Exchange& exchange_;
-};
 
 /// Adds with kernels, over the memory that the ranks of a host share.
 class GradientReducer::KernelAdder final : public Adder {

@@ -91,7 +91,6 @@ class GradientReducer {
 
  private:
   class KernelAdder;
-  class HostAdder;
   using Clock = std::chrono::steady_clock;
   Tensor part_of(const std::vector<Tensor>& blocks, const Range& range) const;
   static std::span<float> part_of(std::span<float> memory, const Range& range) {

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "dist/exchange.h"
+#include "dist/host_adder.h"
 #include "dist/leaf_plan.h"
 #include "tensor/error.h"
 
@@ -51,18 +51,6 @@ float tree_sum_of(std::size_t num_leaves, std::size_t i, Values values) {
 float sum_of_node(const Range& node, std::size_t num_leaves, std::size_t i, Values values) {
   return sum_of(node, power_of_two_from(node.size()), num_leaves, i, values);
 }
-
-class HostAdder final : public Adder {
- public:
-  explicit HostAdder(const Exchange& exchange) : exchange_(exchange) {}
-  void add(const Range& part, Place into, Place from) override {
-    add_to(exchange_.gradients(into).subspan(part.begin, part.size()),
-           exchange_.gradients(from).subspan(part.begin, part.size()));
-  }
-
- private:
-  const Exchange& exchange_;
-};
 
 /// Two buckets, of n and of a few elements, with a hole between them.
 std::vector<Range> buckets_of(std::size_t n) {
