@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "dist/agree.h"
+#include "dist/launcher.h"
 #include "dist/mpi_comm.h"
 #include "dist/self_comm.h"
 #include "tensor/error.h"
@@ -21,10 +22,6 @@ namespace {
 int exit_code_of(const std::exception& error) {
   const auto* ours = dynamic_cast<const Error*>(&error);
   return static_cast<int>(ours != nullptr ? ours->exit_code() : ExitCode::internal);
-}
-
-const char* read_environment(const char* name) {
-  return std::getenv(name);
 }
 
 std::string host_name() {
@@ -51,17 +48,6 @@ void start_mpi() {
       provided, MPI_THREAD_FUNNELED);
 }
 
-/// A process whose MPI library is another than its launcher's finds itself alone.
-void check_size(const Communicator& comm) {
-  const char* expected = std::getenv("OMPI_COMM_WORLD_SIZE");
-  if (expected == nullptr) return;
-  require<EnvironmentError>(
-      std::to_string(comm.size()) == expected, "mpi.size",
-      "mpirun started {} ranks but MPI connects {}; the mpirun in use belongs to "
-      "another MPI library than this program was linked with",
-      expected, comm.size());
-}
-
 /// One rank's own error, with the rank's name if that is known yet.
 Error with_rank(const Communicator* comm, const Failure& failure) {
   if (comm == nullptr) return {failure.exit_code, failure.code, failure.message};
@@ -80,7 +66,7 @@ int run_under_mpi(const std::function<int(Communicator&)>& body,
   try {
     thread.post(start_mpi).get();
     comm = std::make_unique<MpiComm>(thread, MPI_COMM_WORLD);
-    check_size(*comm);
+    check_launched_size(read_environment, comm->size());
     log::set_rank(comm->rank(), comm->size());
     exit_code = body(*comm);
   } catch (const std::exception& error) {
@@ -98,19 +84,6 @@ int run_under_mpi(const std::function<int(Communicator&)>& body,
 }
 
 }  // namespace
-
-bool is_under_mpi(const Environment& environment) {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"}) {
-    if (environment(name) != nullptr) return true;
-  }
-  const char* tasks = environment("SLURM_STEP_NUM_TASKS");
-  require<EnvironmentError>(
-      tasks == nullptr || std::string(tasks) == "1", "mpi.launcher",
-      "SLURM has started {} tasks without MPI, so each would train alone; start them with "
-      "mpirun inside the allocation, or with srun --mpi=pmix",
-      tasks == nullptr ? "" : tasks);
-  return false;
-}
 
 void abort_job(int exit_code) {
   log::flush();

@@ -10,7 +10,9 @@
 namespace motley {
 
 /// Runs `body` with the communicator of this job and returns its exit code. Under mpirun (or
-/// another MPI launcher) that is MpiComm, else SelfComm, and then MPI is not even initialised.
+/// another MPI launcher) that is MpiComm, else SelfComm, and then MPI is not even initialised. An
+/// error of this call's own: EnvironmentError when the launcher has started another number of ranks
+/// than MPI connects.
 ///
 /// When `body` throws, `report` is given the error and the error's exit code is returned (70 for
 /// what is not an Error). With several ranks: an error that all agreed on (see agree.h) is reported
@@ -22,12 +24,5 @@ int run_job(const std::function<int(Communicator&)>& body,
 
 /// Ends this process and, under MPI, all ranks of the job at once. May be called from any thread.
 [[noreturn]] void abort_job(int exit_code);
-
-/// Reads one environment variable; null when it is not set.
-using Environment = std::function<const char*(const char* name)>;
-
-/// Whether an MPI launcher has started this process. Throws EnvironmentError when a batch system
-/// has started several tasks without MPI, for each would believe itself alone.
-bool is_under_mpi(const Environment& environment);
 
 }  // namespace motley

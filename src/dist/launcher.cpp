@@ -23,6 +23,19 @@ std::optional<int> read_count(const Environment& environment, const char* name) 
 
 }  // namespace
 
+bool is_under_mpi(const Environment& environment) {
+  for (const char* name : {size_of_open_mpi, "PMIX_RANK", "PMI_RANK", "PMI_SIZE"}) {
+    if (environment(name) != nullptr) return true;
+  }
+  const char* tasks = environment("SLURM_STEP_NUM_TASKS");
+  require<EnvironmentError>(
+      tasks == nullptr || std::string_view(tasks) == "1", "mpi.launcher",
+      "SLURM has started {} tasks without MPI, so each would train alone; start them with "
+      "mpirun inside the allocation, or with srun --mpi=pmix",
+      tasks == nullptr ? "" : tasks);
+  return false;
+}
+
 std::optional<int> launched_size(const Environment& environment) {
   for (const char* name : {size_of_open_mpi, "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     if (const auto count = read_count(environment, name)) return count;

@@ -9,7 +9,6 @@
 #include <set>
 #include <system_error>
 
-#include "dist/job.h"
 #include "dist/launcher.h"
 #include "dist/placement.h"
 #include "dist/placement_topology.h"

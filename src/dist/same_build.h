@@ -13,10 +13,9 @@ namespace motley {
 /// order and the sizes of its numbers; a line for each.
 std::string describe_build(std::string_view version);
 
-/// Collective, and the first of a job. Throws EnvironmentError on every rank when MPI connects
-/// another number of ranks than its launcher has started (check_launched_size), and unless all
-/// ranks run the same build: "rank.mismatch" with the first line that differs, or
-/// "rank.byte-order", after which nothing but single bytes could be exchanged.
+/// Collective, and the first of a job. Throws EnvironmentError on every rank unless all run the
+/// same build: "rank.mismatch" with the first line that differs, or "rank.byte-order", after which
+/// nothing but single bytes could be exchanged.
 void same_build_on_all(Communicator& comm, std::string_view version);
 
 }  // namespace motley

@@ -25,3 +25,12 @@ expect(code 75 0 "")
 expect(agreed 4 1 ", opening the data")
 expect(alone 4 1 "")
 expect(foreign 70 1 "")
+
+# A process that believes itself alone, for its MPI library is not the one that its launcher belongs to.
+if(RANKS EQUAL 0)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env OMPI_COMM_WORLD_SIZE=4 ${PROGRAM} none TIMEOUT 30
+    RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT code STREQUAL 3 OR NOT output MATCHES "started 4 ranks but MPI connects 1,")
+    message(SEND_ERROR "a rank without the other three ended with '${code}' instead of 3:\n${output}")
+  endif()
+endif()

@@ -16,6 +16,18 @@ Environment with(std::map<std::string, std::string> values) {
   };
 }
 
+TEST(IsUnderMpi, KnowsTheLaunchers) {
+  EXPECT_TRUE(is_under_mpi(with({{"OMPI_COMM_WORLD_SIZE", "1"}})));
+  EXPECT_TRUE(is_under_mpi(with({{"PMI_RANK", "0"}})));
+  EXPECT_TRUE(is_under_mpi(with({{"PMIX_RANK", "0"}})));
+  EXPECT_FALSE(is_under_mpi(with({{"HOME", "/root"}})));
+  EXPECT_FALSE(is_under_mpi(with({{"SLURM_STEP_NUM_TASKS", "1"}})));
+}
+
+TEST(IsUnderMpi, RefusesTasksThatWouldNotFindEachOther) {
+  EXPECT_THROW(is_under_mpi(with({{"SLURM_STEP_NUM_TASKS", "4"}})), EnvironmentError);
+}
+
 TEST(LaunchedSize, BelievesOpenMpiBeforeTheBatchSystem) {
   EXPECT_EQ(launched_size(with({})), std::nullopt);
   EXPECT_EQ(launched_size(with({{"OMPI_COMM_WORLD_SIZE", "4"}})), 4);

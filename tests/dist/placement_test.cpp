@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dist/job.h"
 #include "dist/placement_topology.h"
-#include "tensor/error.h"
 #include "tests/scratch_directory.h"
 
 namespace motley {
@@ -245,25 +243,6 @@ TEST(ExplainOneCoreAlone, CountsHyperThreadsOfOneCoreOnce) {
   EXPECT_NE(explain_one_core(device("cpu", cpu, 2), placement), "");
   placement.allowed = cores(2);
   EXPECT_EQ(explain_one_core(device("cpu", cpu, 2), placement), "");
-}
-
-/// A fake environment of one variable.
-Environment with(std::string name, std::string value) {
-  return [name = std::move(name), value = std::move(value)](const char* asked) -> const char* {
-    return name == asked ? value.c_str() : nullptr;
-  };
-}
-
-TEST(IsUnderMpi, KnowsTheLaunchers) {
-  EXPECT_TRUE(is_under_mpi(with("OMPI_COMM_WORLD_SIZE", "1")));
-  EXPECT_TRUE(is_under_mpi(with("PMI_RANK", "0")));
-  EXPECT_TRUE(is_under_mpi(with("PMIX_RANK", "0")));
-  EXPECT_FALSE(is_under_mpi(with("HOME", "/root")));
-  EXPECT_FALSE(is_under_mpi(with("SLURM_STEP_NUM_TASKS", "1")));
-}
-
-TEST(IsUnderMpi, RefusesTasksThatWouldNotFindEachOther) {
-  EXPECT_THROW(is_under_mpi(with("SLURM_STEP_NUM_TASKS", "4")), EnvironmentError);
 }
 
 }  // namespace
