@@ -57,11 +57,9 @@ HostExchange::HostExchange(Communicator& comm, std::size_t size, const ExchangeO
 
 void HostExchange::reduce() {
   const std::size_t num_buckets = exchange_.num_buckets();
-  for (std::size_t bucket = 0; bucket < num_buckets; ++bucket) {
-    exchange_.start_reduce(bucket, adder_);
-    if (bucket > 0) exchange_.finish_reduce(bucket - 1);
-  }
-  exchange_.finish_reduce(num_buckets - 1);
+  Exchange::pipeline(
+      num_buckets, [&](std::size_t bucket) { exchange_.start_reduce(bucket, adder_); },
+      [&](std::size_t bucket) { exchange_.finish_reduce(bucket); });
 }
 
 void HostExchange::gather() {
@@ -71,11 +69,10 @@ void HostExchange::gather() {
     if (to != values.data()) std::copy(values.begin(), values.end(), to);
   };
   const std::size_t num_buckets = exchange_.num_buckets();
-  for (std::size_t bucket = num_buckets; bucket-- > 0;) {
-    exchange_.start_gather(bucket);
-    if (bucket + 1 < num_buckets) exchange_.finish_gather(bucket + 1, take);
-  }
-  exchange_.finish_gather(0, take);
+  const auto at = [&](std::size_t i) { return num_buckets - 1 - i; };
+  Exchange::pipeline(
+      num_buckets, [&](std::size_t i) { exchange_.start_gather(at(i)); },
+      [&](std::size_t i) { exchange_.finish_gather(at(i), take); });
 }
 
 void HostExchange::reserve() {

@@ -120,15 +120,14 @@ void Exchange::await(std::size_t peer, int kind, std::size_t bucket) {
   const Recorded operation(comm_, kind == published ? "gradient of a peer" : "parameters of a peer",
                            bucket, peers()[peer]);
   comm_.wait_until([&] {
-    test_all();
+    progress();
     return value.load(std::memory_order_acquire) >= step_;
   });
 }
 
-/// Lets messages of other buckets move on meanwhile.
-bool Exchange::test_all() {
+bool Exchange::progress() {
   bool all = true;
-  for (std::array<UnderWay, 2>* ways : {&reducing_, &gathering_}) {
+  for (auto* ways : {&reducing_, &gathering_}) {
     for (UnderWay& way : *ways) all = (!way.messages || way.messages->test()) && all;
   }
   return all;
@@ -262,7 +261,7 @@ void Exchange::finish_reduce(std::size_t bucket) {
   UnderWay& way = reducing_[bucket % reducing_.size()];
   {
     const Recorded operation(comm_, "reduce-scatter", bucket);
-    comm_.wait_until([&] { return test_all() || way.messages->test(); });
+    comm_.wait_until([&] { return progress() || way.messages->test(); });
   }
   const Recorded operation(comm_, "add over hosts", bucket);
   const Range part = owned(bucket);
@@ -313,7 +312,7 @@ void Exchange::finish_gather(std::size_t bucket, const Take& take) {
   UnderWay& way = gathering_[bucket % gathering_.size()];
   {
     const Recorded operation(comm_, "all-gather", bucket);
-    comm_.wait_until([&] { return test_all() || way.messages->test(); });
+    comm_.wait_until([&] { return progress() || way.messages->test(); });
   }
   raise(all_updated, bucket);
   for (std::size_t r = 0; r < shards_[bucket].size(); ++r) {

@@ -54,7 +54,8 @@ class Adder {
 /// The order of calls, the same on all ranks, for the buckets one after another:
 /// reserve_slots, if a rank needs more than there are; plan_step; start_reduce(b),
 /// finish_reduce(b); then, when owners have updated their parts, start_gather(b), finish_gather(b).
-/// A bucket may be started before the one before it is finished. All of these but reserve_slots,
+/// Up to max_under_way buckets may be started before the first of them is finished: then links do
+/// not fall idle while the slowest messages of one bucket come in. All of these but reserve_slots,
 /// which is for a time when nothing is under way, belong on the communication thread. Throws
 /// CommError.
 class Exchange {
@@ -63,6 +64,17 @@ class Exchange {
   Exchange(Communicator& comm, std::size_t size, std::vector<Range> buckets,
            const ExchangeOptions& options);
   ~Exchange();
+
+  static constexpr std::size_t max_under_way = 4;
+  /// Calls start(i) and finish(i) for i = 0 .. num - 1, with that many started and not finished.
+  template <class Start, class Finish>
+  static void pipeline(std::size_t num, Start start, Finish finish) {
+    constexpr std::size_t lag = max_under_way - 1;
+    for (std::size_t i = 0; i < num + lag; ++i) {
+      if (i < num) start(i);
+      if (i >= lag) finish(i - lag);
+    }
+  }
 
   std::size_t num_buckets() const { return buckets_.size(); }
   /// Who owns what of a bucket, by rank, in elements of [0, size).
@@ -103,6 +115,9 @@ class Exchange {
   /// Hands `take` every other rank's part of the bucket and where its values are now.
   using Take = std::function<void(const Range& part, std::span<const float> values)>;
   void finish_gather(std::size_t bucket, const Take& take);
+  /// Lets messages that are under way move on; true when there are none. For those who wait for
+  /// something else meanwhile.
+  bool progress();
 
  private:
   struct Flags;
@@ -131,7 +146,6 @@ class Exchange {
   std::vector<Place> add_on_host(const Range& part, Adder& adder);
   void exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums);
   void send_part(UnderWay& way, std::span<const float> values, std::size_t offset16, int to);
-  bool test_all();
 
   Communicator& comm_;
   std::size_t size_;
@@ -148,8 +162,8 @@ class Exchange {
   std::vector<HostSums> sums_;                        // by host
   MergePlan final_plan_;                              // over the results of all hosts
   std::uint64_t step_ = 0;
-  std::array<UnderWay, 2> reducing_;
-  std::array<UnderWay, 2> gathering_;
+  std::array<UnderWay, max_under_way> reducing_;
+  std::array<UnderWay, max_under_way> gathering_;
   std::vector<std::vector<Place>> own_sums_;  // by bucket: where this host's sums of owned() lie
 };
 

@@ -105,7 +105,9 @@ class GradientReducer {
 
   void reduce_all();
   void gather_all();
-  void wait_for_device(std::size_t bucket);
+  template <class Done>
+  void wait_for_device(Done done);
+  void wait_for_bucket(std::size_t bucket);
   void publish(std::size_t bucket);
   void collect(std::size_t bucket);
   template <class Ready>

@@ -5,18 +5,23 @@
 
 namespace motley {
 
-void GradientReducer::wait_for_device(std::size_t bucket) {
+/// Messages of earlier buckets move on meanwhile: MPI works only when it is called.
+template <class Done>
+void GradientReducer::wait_for_device(Done done) {
+  comm_.wait_until([&] { return done() || exchange_->progress(); });
+  comm_.wait_until(done, Backoff::For::device);
+}
+
+void GradientReducer::wait_for_bucket(std::size_t bucket) {
   comm_.recorder().begin("wait for the device", static_cast<int>(bucket));
-  comm_.wait_until(
-      [&] {
-        std::optional<Event> ready;
-        {
-          const std::lock_guard lock(mutex_);
-          ready = ready_[bucket];
-        }
-        return ready.has_value() && ready->is_done();
-      },
-      Backoff::For::device);
+  wait_for_device([&] {
+    std::optional<Event> ready;
+    {
+      const std::lock_guard lock(mutex_);
+      ready = ready_[bucket];
+    }
+    return ready.has_value() && ready->is_done();
+  });
   comm_.recorder().end();
 }
 
@@ -41,14 +46,13 @@ void GradientReducer::collect(std::size_t bucket) {
 }
 
 void GradientReducer::reduce_all() {
-  if (!options_.overlap) wait_for_device(num_buckets() - 1);
-  for (std::size_t bucket = 0; bucket < num_buckets(); ++bucket) {
-    wait_for_device(bucket);
+  if (!options_.overlap) wait_for_bucket(num_buckets() - 1);
+  const auto start = [&](std::size_t bucket) {
+    wait_for_bucket(bucket);
     publish(bucket);
     exchange_->start_reduce(bucket, *adder_);
-    if (bucket > 0) collect(bucket - 1);
-  }
-  collect(num_buckets() - 1);
+  };
+  Exchange::pipeline(num_buckets(), start, [&](std::size_t bucket) { collect(bucket); });
 }
 
 void GradientReducer::gather_all() {
@@ -60,23 +64,23 @@ void GradientReducer::gather_all() {
     const std::span<float> to = part_of(exchange_->values(exchange_->my_peer()), part);
     if (to.data() != values.data()) std::copy(values.begin(), values.end(), to.begin());
   };
-  const auto finish = [&](std::size_t bucket) {
-    exchange_->finish_gather(bucket, take);
-    const std::lock_guard lock(mutex_);
-    is_gathered_[bucket] = true;
-    changed_.notify_all();
-  };
   // The next forward needs the buckets in this order.
-  for (std::size_t bucket = num_buckets(); bucket-- > 0;) {
-    comm_.wait_until([&] { return updated_[bucket]->is_done(); }, Backoff::For::device);
-    const Range range = owned(bucket);
+  const auto at = [&](std::size_t i) { return num_buckets() - 1 - i; };
+  const auto start = [&](std::size_t i) {
+    wait_for_device([&] { return updated_[at(i)]->is_done(); });
+    const Range range = owned(at(i));
     if (!is_shared_ && !range.empty())
       stream_->read<float>(part_of(exchange_->values(exchange_->my_peer()), range),
                            part_of(values_, range));
-    exchange_->start_gather(bucket);
-    if (bucket + 1 < num_buckets()) finish(bucket + 1);
-  }
-  finish(0);
+    exchange_->start_gather(at(i));
+  };
+  const auto finish = [&](std::size_t i) {
+    exchange_->finish_gather(at(i), take);
+    const std::lock_guard lock(mutex_);
+    is_gathered_[at(i)] = true;
+    changed_.notify_all();
+  };
+  Exchange::pipeline(num_buckets(), start, finish);
 }
 
 }  // namespace motley

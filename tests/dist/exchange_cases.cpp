@@ -87,11 +87,9 @@ void fill(Exchange& exchange, const std::vector<Range>& mine, std::size_t num_le
 void reduce(Communicator& comm, Exchange& exchange) {
   HostAdder adder(exchange);
   comm.run([&] {
-    for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
-      exchange.start_reduce(b, adder);
-      if (b > 0) exchange.finish_reduce(b - 1);
-    }
-    exchange.finish_reduce(exchange.num_buckets() - 1);
+    Exchange::pipeline(
+        exchange.num_buckets(), [&](std::size_t b) { exchange.start_reduce(b, adder); },
+        [&](std::size_t b) { exchange.finish_reduce(b); });
   });
 }
 
@@ -212,10 +210,9 @@ void check_gather(Communicator& comm, bool shared_memory) {
           std::copy(from.begin(), from.end(),
                     all.begin() + static_cast<std::ptrdiff_t>(part.begin));
         };
-        for (std::size_t b = exchange.num_buckets(); b-- > 0;) {
-          exchange.start_gather(b);
-          exchange.finish_gather(b, take);
-        }
+        Exchange::pipeline(
+            exchange.num_buckets(), [&](std::size_t b) { exchange.start_gather(b); },
+            [&](std::size_t b) { exchange.finish_gather(b, take); });
       });
       std::size_t num_wrong = 0;
       for (const Range& bucket : buckets) {
