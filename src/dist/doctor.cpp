@@ -90,6 +90,22 @@ Findings run_check(std::string_view name, const std::function<Findings()>& check
   }
 }
 
+Answers ask_ranks(Communicator& comm, std::string_view name,
+                  const std::function<std::string()>& local) {
+  std::string mine;
+  Findings failure = run_check(name, [&]() -> Findings {
+    mine = local();
+    return {};
+  });
+  for (Finding& finding : failure) finding.value = comm.name() + ": " + finding.value;
+  Answers answers{comm.all_gather_text(mine), {}};
+  for (const std::string& text : comm.all_gather_text(to_text(failure))) {
+    for (Finding& finding : findings_from_text(text))
+      answers.failures.push_back(std::move(finding));
+  }
+  return answers;
+}
+
 std::vector<PlacedFinding> merge_findings(std::span<const PlacedFinding> findings) {
   std::vector<PlacedFinding> merged;
   for (const PlacedFinding& placed : findings) {

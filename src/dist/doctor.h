@@ -36,6 +36,18 @@ Findings findings_from_text(std::string_view text);
 /// What `check` finds; an error that it throws becomes a finding of the name `name` that fails.
 Findings run_check(std::string_view name, const std::function<Findings()>& check);
 
+/// What each rank says, and a finding that fails for each rank that could not say anything.
+struct Answers {
+  std::vector<std::string> texts;  // by rank; empty for one that failed
+  Findings failures;
+};
+
+/// Collective. Gathers what `local` says on each rank. An error that it throws on some ranks
+/// becomes their findings of the name `name`, and no rank is left waiting. local must not call
+/// collectives.
+Answers ask_ranks(Communicator& comm, std::string_view name,
+                  const std::function<std::string()>& local);
+
 /// A finding and where it was made: hosts or ranks.
 struct PlacedFinding {
   Finding finding;

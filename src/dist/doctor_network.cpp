@@ -136,9 +136,11 @@ Finding judge_networks(std::span<const std::vector<Interface>> hosts, std::strin
 }
 
 Findings check_network(Communicator& comm) {
-  const std::string mine = fmt::format("{}\n{}", comm.node(), to_text(list_interfaces()));
+  const auto [all, failures] = ask_ranks(comm, "network", [&] {
+    return fmt::format("{}\n{}", comm.node(), to_text(list_interfaces()));
+  });
+  if (!failures.empty()) return failures;
   std::vector<std::vector<Interface>> hosts;
-  const std::vector<std::string> all = comm.all_gather_text(mine);
   for (std::size_t r = 0; r < all.size(); ++r) {
     const std::size_t end = all[r].find('\n');
     if (all[r].substr(0, end) != std::to_string(r))

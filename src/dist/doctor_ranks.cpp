@@ -183,19 +183,28 @@ Findings check_clocks(Communicator& comm) {
 Findings check_shared_directory(Communicator& comm, const io::Path& directory) {
   const std::string token = comm.broadcast_text(
       fmt::format("{}-{:.6f}", ::getpid(), comm.rank() == 0 ? now_s() : 0.0), 0);
-  const io::Path file = io::Path(directory == "." ? std::filesystem::current_path()
-                                                  : std::filesystem::absolute(directory)) /
-                        (".motley-doctor-" + token);
+  const auto file = [&] {
+    return io::Path(directory == "." ? std::filesystem::current_path()
+                                     : std::filesystem::absolute(directory)) /
+           (".motley-doctor-" + token);
+  };
   agree(comm, "writing to " + directory.string(), [&] {
-    if (comm.rank() == 0) io::write_text_atomically(file, token);
+    if (comm.rank() == 0) io::write_text_atomically(file(), token);
   });
-  const bool seen = io::exists(file) && io::read_text(file, 4096) == token;
+  const auto [answers, failures] = ask_ranks(comm, "shared directory", [&] {
+    const bool seen = io::exists(file()) && io::read_text(file(), 4096) == token;
+    return (seen ? "+" : "-") + comm.host();
+  });
+  const std::string path =
+      comm.broadcast_text(comm.rank() == 0 ? file().parent_path().string() : "", 0);
+  agree(comm, "removing what was written to " + path, [&] {
+    if (comm.rank() == 0) io::remove_all(file());
+  });
+  if (!failures.empty()) return failures;
   std::set<std::string> without;
-  for (const std::string& text : comm.all_gather_text((seen ? "+" : "-") + comm.host())) {
+  for (const std::string& text : answers) {
     if (text.starts_with("-")) without.insert(text.substr(1));
   }
-  if (comm.rank() == 0) io::remove_all(file);
-  const std::string path = file.parent_path().string();
   if (without.empty()) {
     return {{Verdict::ok, "shared directory", fmt::format("every rank sees {}", path), ""}};
   }

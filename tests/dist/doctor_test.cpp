@@ -165,5 +165,20 @@ TEST(ChecksBetweenRanks, FindThreadsInOrder) {
   EXPECT_TRUE(scratch.contents().empty());
 }
 
+TEST(ChecksBetweenRanks, ReportWhatFailsOnOneRank) {
+  const ScratchDirectory scratch;
+  std::filesystem::create_symlink("loop", scratch / "loop");
+  run_ranks(3, [&](Communicator& comm) {
+    const io::Path directory = comm.rank() == 1 ? scratch / "loop" : scratch.path();
+    const Findings shared = check_shared_directory(comm, directory);
+    ASSERT_EQ(shared.size(), 1u);
+    EXPECT_EQ(shared[0].verdict, Verdict::fail);
+    expect_mentions(shared[0].value, "rank 1 on ");
+    EXPECT_EQ(worst(check_sums(comm)), Verdict::ok) << "ranks are still in step";
+  });
+  std::filesystem::remove(scratch / "loop");
+  EXPECT_TRUE(scratch.contents().empty());
+}
+
 }  // namespace
 }  // namespace motley
