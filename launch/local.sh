@@ -29,7 +29,12 @@ done
 motley=$(find_motley "${here%/*}")
 if [ -z "$ranks" ]; then
   spec=$(device_spec "$motley" "$@")
-  ranks=$("$motley" devices --count --device "${spec:-auto}")
+  count=("$motley" devices --count --device "${spec:-auto}")
+  if [ "$1" = doctor ]; then # it is for where devices cannot be counted, or a driver hangs
+    ranks=$(timeout 60 "${count[@]}" 2>/dev/null) || ranks=1
+  else
+    ranks=$("${count[@]}")
+  fi
 fi
 read_mca_options "$here/openmpi-mca-params.conf"
 # Slots are devices here, not cores, so this host is said to have as many as there are ranks.

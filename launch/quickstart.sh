@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh Debian 12 to a trained language model and a sample of its text, in under ten minutes on two
 # cores: installs packages, builds, makes a tokenizer and a data set, trains a Llama-style model of 10 M
-# parameters on two ranks, prints a sample and the commands it used. Run again, it skips what is done.
+# parameters on two ranks, prints a sample and the commands it used. Run again, it skips what is done; a directory
+# that was made of another text is refused.
 #
 #   launch/quickstart.sh [--corpus FILE] [--minutes 3] [--ranks 2] [--dir runs/quickstart]
 set -euo pipefail
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 corpus='' minutes=3 ranks=2 dir=runs/quickstart
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
 }
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
     *) echo "error: unknown argument '$1'; see $0 --help" >&2; exit 2 ;;
   esac
 done
-if [ -n "$corpus" ] && [ ! -r "$corpus" ]; then
+if [ -n "$corpus" ] && { ! [ -f "$corpus" ] || ! [ -r "$corpus" ]; }; then
   echo "error: cannot read the corpus '$corpus'" >&2
   exit 4
 fi
@@ -57,6 +58,22 @@ if [ -z "$corpus" ]; then
   [ -f "$corpus" ] || fetch_jargon "$corpus"
 fi
 
+# What is made is made of one text. Refuses a directory that was made of another, or of an unknown one.
+check_corpus() {
+  local record=$dir/corpus.sha256 hash known='an unknown text'
+  hash=$(sha256sum <"$corpus") hash=${hash%% *}
+  if [ -f "$record" ]; then
+    [ "$(head -n 1 "$record")" = "$hash" ] && return
+    known=$(sed -n 2p "$record")
+  elif ! [ -e "$dir/tokenizer.json" ] && ! [ -e "$dir/data" ] && ! [ -e "$dir/run" ]; then
+    printf '%s\n%s\n' "$hash" "$(realpath "$corpus")" >"$record.part"
+    mv "$record.part" "$record"
+    return
+  fi
+  echo "error: $dir was made of $known, and $corpus is another text; name another --dir, or remove $dir" >&2
+  exit 2
+}
+
 commands=()
 # Runs a command that makes a file or directory, unless it is there, and remembers it.
 make_once() {
@@ -68,6 +85,7 @@ make_once() {
   "$@"
 }
 
+check_corpus
 allow_mpi_as_root
 make_once "$dir/tokenizer.json" "$motley" tokenizer train --vocab 4096 -o "$dir/tokenizer.json" "$corpus"
 make_once "$dir/data" "$motley" data prepare --tokenizer "$dir/tokenizer.json" --val 5% -o "$dir/data" "$corpus"

@@ -16,6 +16,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage() {
   sed -n '2,10s/^# \{0,1\}//p' "$0"
 }
+is_subnet() {
+  local octet='(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])'
+  [[ $1 =~ ^$octet(\.$octet){3}/(3[0-2]|[12]?[0-9])$ ]]
+}
 case "${1:-}" in
   --help | -h) usage; exit 0 ;;
   '' | -*) fail 2 "name a host file first; see $0 --help" ;;
@@ -24,14 +28,18 @@ hostfile=$1 subnet='' dry_run=0
 shift
 while [ $# -gt 0 ]; do
   case "$1" in
-    --subnet) subnet=${2:-}; [ -n "$subnet" ] || fail 2 "--subnet needs a value"; shift 2 ;;
+    --subnet)
+      subnet=${2:-}
+      is_subnet "$subnet" || fail 2 "--subnet needs an IPv4 network such as 192.168.1.0/24, not '$subnet'"
+      shift 2
+      ;;
     --dry-run) dry_run=1; shift ;;
     -*) fail 2 "unknown option '$1'; see $0 --help" ;;
     *) break ;;
   esac
 done
 [ $# -gt 0 ] || fail 2 "name a command of motley, such as: $0 $hostfile train /data/run.toml"
-[ -r "$hostfile" ] || fail 3 "cannot read the host file '$hostfile'"
+if ! [ -f "$hostfile" ] || ! [ -r "$hostfile" ]; then fail 3 "cannot read the host file '$hostfile'"; fi
 
 hosts=() total=0
 # Fills `hosts` and `total`.
@@ -42,8 +50,8 @@ read_hostfile() {
     line=${line%%#*}
     [[ $line =~ [^[:space:]] ]] || continue
     read -r host slots <<<"$line"
-    [[ $slots =~ ^slots=([1-9][0-9]*)[[:space:]]*$ ]] ||
-      fail 2 "$hostfile:$number: '$line' does not say how many ranks; write '$host slots=N', N as motley devices" \
+    [[ $slots =~ ^slots=([1-9][0-9]{0,4})[[:space:]]*$ ]] ||
+      fail 2 "$hostfile:$number: '$line' does not say how many ranks; write '$host slots=N', N from 1 to 99999 as motley devices" \
         "--count says there (Open MPI would take the number of cores)"
     total=$((total + BASH_REMATCH[1]))
     [[ " ${hosts[*]-} " != *" $host "* ]] || fail 2 "$hostfile:$number: $host stands there twice"

@@ -26,7 +26,7 @@ fake scontrol <<<''
 fake hostname <<<'echo node1'
 fake motley <<'F'
 case "$1" in
-  devices) echo "${FAKE_COUNT:-3}" ;;
+  devices) [ "${FAKE_COUNT:-3}" != none ] || exit 3; echo "${FAKE_COUNT:-3}" ;;
   config)
     case "$*" in *wrong*) echo 'error[config.unknown-key]' >&2; exit 2 ;; esac
     printf '%s\n' '[train]' "run = \"$SCRATCH/run\"   # default" '[device]' "use = \"${FAKE_USE:-auto}\"  # default"
@@ -83,6 +83,10 @@ FAKE_USE='gpu; node2=cpu' check local_asks_the_settings 0 launch/local.sh train 
 called "devices --count --device gpu\\;\\ node2=cpu"
 check local_reads_the_flag 0 launch/local.sh doctor --device=cpu
 called 'devices --count --device cpu'
+FAKE_COUNT=none check local_examines_a_host_without_devices 0 launch/local.sh doctor
+called 'localhost:1 -n 1'
+FAKE_COUNT=none check local_trains_nowhere 3 launch/local.sh train x
+not_called mpirun
 check local_takes_a_count 0 launch/local.sh -n 5 eval runs/x data
 called 'localhost:5 -n 5'
 not_called 'devices --count'
@@ -112,6 +116,12 @@ not_called 'ConnectTimeout=10 node1'
 check ssh_takes_a_subnet 0 launch/ssh.sh hosts --subnet 10.9.0.0/16 train x
 called 'btl_tcp_if_include 10.9.0.0/16'
 not_called 'ip -o'
+for subnet in nonsense 10.1.2.0 10.1.2.0/33 10.1.2.256/24 10.1.2/24 10.1.2.0/24,eth0; do
+  check "ssh_refuses_the_subnet_$subnet" 2 launch/ssh.sh hosts --subnet "$subnet" train x
+  says "not '$subnet'"
+  not_called mpirun
+done
+check ssh_needs_a_subnet 2 launch/ssh.sh hosts --subnet
 check ssh_only_shows 0 launch/ssh.sh hosts --dry-run train x
 not_called mpirun
 not_called 'ssh -o'
@@ -125,6 +135,10 @@ says 'another build'
 echo 'node2' >bare
 check ssh_wants_slots 2 launch/ssh.sh bare train x
 says "bare:1: 'node2'"
+echo 'node2 slots=99999999999999999999' >many
+check ssh_refuses_too_many_slots 2 launch/ssh.sh many train x
+says "many:1: 'node2 slots=99999999999999999999'"
+not_called mpirun
 printf 'node2 slots=1\nnode2 slots=1\n' >twice
 check ssh_refuses_a_host_twice 2 launch/ssh.sh twice train x
 echo '# nothing' >empty
@@ -135,6 +149,8 @@ printf 'node2 slots=1\nfar slots=1\n' >apart
 check ssh_needs_one_network 3 launch/ssh.sh apart train x
 says '--subnet'
 check ssh_needs_a_file 3 launch/ssh.sh missing train x
+check ssh_takes_no_directory 3 launch/ssh.sh "$scratch/run" train x
+says 'cannot read the host file'
 check ssh_needs_arguments 2 launch/ssh.sh
 check ssh_needs_a_command 2 launch/ssh.sh hosts
 echo 'node1 slots=2' >alone
@@ -204,6 +220,42 @@ says 'save and stop'
 FAKE_DEAF=1 signal second_term_ends 143 TERM TERM
 grep -qx term signals || complain 'mpirun got no TERM'
 FAKE_DEAF=1 signal usr2_may_come_often 143 USR2 USR2 TERM TERM
+
+# The quick start, with a program that makes what it is told to.
+mkdir -p quick/build/release
+cp -r launch quick/
+fake dpkg-query <<<'echo installed'
+fake cmake <<<''
+fake mpirun <<'F'
+mkdir -p "$SCRATCH/quick/dir/run/ckpt/1"
+F
+fake make_product <<'F'
+while [ $# -gt 1 ]; do
+  [ "$1" != -o ] || touch "$2"
+  shift
+done
+F
+cp bin/make_product quick/build/release/motley
+touch quick/build/release/build.ninja
+echo one >one
+cp one same
+echo other >other
+quickstart() { check "$1" "$2" quick/launch/quickstart.sh --dir "$scratch/quick/dir" --corpus "$scratch/$3"; }
+quickstart quickstart_makes_what_is_missing 0 one
+called 'tokenizer train'
+called 'mpirun'
+quickstart quickstart_skips_what_is_done 0 one
+not_called 'tokenizer train'
+not_called mpirun
+quickstart quickstart_knows_the_text_by_its_contents 0 same
+quickstart quickstart_refuses_another_text 2 other
+says "was made of $scratch/one"
+not_called 'sample'
+rm quick/dir/corpus.sha256
+quickstart quickstart_refuses_what_it_does_not_know 2 one
+says 'an unknown text'
+quickstart quickstart_needs_a_file 4 missing
+quickstart quickstart_takes_no_directory 4 run
 
 [ "$failures" -eq 0 ] || exit 1
 echo "all of launch/ called what it should"
