@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "tensor/random.h"
 #include "tensor/stream.h"
@@ -167,15 +168,22 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
 
 /// out[0] (as `into` says) = sum of x in a fixed order. out: [1].
 void sum(Stream& s, Tensor& out, const Tensor& x, Into into);
-/// out[0] = sum of squares of x, out[1] = how many of x are infinite or not a number; both as
-/// `into` says and in a fixed order. out: [2].
-void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into);
 /// How many elements make a chunk of chunk_squares: sums of squares that start at multiples of it
 /// do not depend on how a larger tensor is cut.
 constexpr std::size_t squares_chunk = 4096;
 /// squares[i] = sum of squares of chunk i of x, counts[i] = how many of its elements are infinite
 /// or not a number, in a fixed order. squares, counts: [ceil(size / squares_chunk)].
 void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x);
+/// What pack writes. y: [size]; bad: [1] i32, grows by how many of y are infinite or not a number;
+/// rounded: [size] bf16 or null, y rounded to nearest even.
+struct Packed {
+  Tensor& y;
+  Tensor& bad;
+  Tensor* rounded = nullptr;
+};
+/// y[i] += each addend's [i], in their order; and, in the same pass, the count and the rounding.
+/// With up to three addends memory is passed over once. addends: [size] each.
+void pack(Stream& s, Packed out, std::span<const Tensor> addends);
 /// out[c] += sum over rows of x[n,c] in a fixed order. out: [C]; x: [N, C].
 void column_sum(Stream& s, Tensor& out, const Tensor& x);
 

@@ -1,18 +1,8 @@
 // Adding and converting, on CPUs and GPUs alike: one work-item an element; both are bound by memory.
 #include "common.clh"
+#include "bf16.clh"
 
 #define GROUP 256
-
-// The float a bf16 stands for: its upper half.
-inline float float_of_bf16(bf16 v) { return as_float((uint)v << 16); }
-
-// The nearest bf16, ties to even. Works on the bits alone, so that a device that flushes denormal floats
-// converts them all the same. A NaN stays one: rounding could carry it into infinity.
-inline bf16 bf16_of_float(float v) {
-  const uint bits = as_uint(v);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return (bf16)((bits >> 16) | 0x40u);
-  return (bf16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
 
 // y[i] += x[i].
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))

@@ -1,11 +1,10 @@
 // The ends of reductions, one work-item each, on CPUs and GPUs alike.
 #include "common.clh"
 
-// out[at] = value[0], or += when `accumulate`.
+// out[0] = value[0], or += when `accumulate`.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void store_sum(global float* restrict out, global const float* restrict value, uint at,
-                      uint accumulate) {
-  out[at] = accumulate ? out[at] + value[0] : value[0];
+kernel void store_sum(global float* restrict out, global const float* restrict value, uint accumulate) {
+  out[0] = accumulate ? out[0] + value[0] : value[0];
 }
 
 // control = {factor, norm of the mean gradient, number of non-finite gradients}, from the ranks' partials

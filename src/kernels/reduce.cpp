@@ -40,19 +40,15 @@ Tensor sum_chunks(Stream& s, const Tensor& x) {
   return partial;
 }
 
-/// out[at] (as `into` says) = the sum of the partial sums.
-void finish_sum(Stream& s, Tensor& out, std::uint32_t at, Tensor partial, Into into) {
-  while (partial.size() > 1) partial = sum_chunks(s, partial);
-  const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
-  launch(s, {}, k::store_sum{.out = out, .value = partial, .at = at, .accumulate = accumulate});
-}
-
 }  // namespace
 
 void sum(Stream& s, Tensor& out, const Tensor& x, Into into) {
   check_tensor("sum", "x", x, x.shape());
   check_tensor("sum", "out", out, {1});
-  finish_sum(s, out, 0, sum_chunks(s, x), into);
+  Tensor partial = sum_chunks(s, x);
+  while (partial.size() > 1) partial = sum_chunks(s, partial);
+  const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
+  launch(s, {}, k::store_sum{.out = out, .value = partial, .accumulate = accumulate});
 }
 
 void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x) {
@@ -68,16 +64,6 @@ void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x) 
     launch(s, grid,
            k::sum_squares_chunks_gpu{.squares = squares, .counts = counts, .x = x, .size = size});
   }
-}
-
-void sum_squares(Stream& s, Tensor& out, const Tensor& x, Into into) {
-  check_tensor("sum_squares", "x", x, x.shape());
-  check_tensor("sum_squares", "out", out, {2});
-  Tensor squares = s.device().tensor({num_chunks(x.size())});
-  Tensor counts = s.device().tensor(squares.shape());
-  chunk_squares(s, squares, counts, x);
-  finish_sum(s, out, 0, squares, into);
-  finish_sum(s, out, 1, counts, into);
 }
 
 void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm,

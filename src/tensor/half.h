@@ -1,5 +1,5 @@
 // The two 16-bit real formats on the host: exact widening, narrowing rounded to nearest, ties to
-// even. kernels/common.clh computes the same bits on devices.
+// even. kernels/bf16.clh computes the same bits on devices.
 #pragma once
 
 #include <bit>

@@ -58,7 +58,7 @@ GradientReducer::GradientReducer(Device& device, Communicator& comm, ParamLayout
       comm_(comm),
       layout_(std::move(layout)),
       options_(options),
-      checks_(device.zeros({layout_.buckets.size(), 2})),
+      bad_counts_(device.zeros({layout_.buckets.size()}, Dtype::i32)),
       ready_(layout_.buckets.size()),
       is_ready_(layout_.buckets.size(), false),
       updated_(layout_.buckets.size()),
@@ -158,7 +158,7 @@ void GradientReducer::begin_step(const LeafPlan& plan) {
   const auto& mine = nodes[static_cast<std::size_t>(comm_.rank())];
   num_kept_at_end_ = mine.empty() ? 0 : mine.size() - 1;
   for (Tensor& gradient : gradients_) device_.stream().fill(gradient);
-  device_.stream().fill(checks_);
+  device_.stream().fill(bad_counts_);
   ready_.assign(num_buckets(), std::nullopt);
   is_ready_.assign(num_buckets(), false);
   if (!exchange_) return;
@@ -209,15 +209,18 @@ void GradientReducer::on_bucket_ready(std::size_t bucket) {
   Stream& s = device_.stream();
   const Range range{layout_.buckets[bucket].begin, layout_.buckets[bucket].end};
   Tensor sum = part_of(gradients_, range);
-  for (const std::size_t index : last_adds_) op::add(s, sum, part_of(slot(index), range));
+  Tensor bad = bad_counts_.slice(bucket, bucket + 1);
+  std::vector<Tensor> addends;
+  for (const std::size_t index : last_adds_) addends.push_back(part_of(slot(index), range));
+  if (exchange_ || !addends.empty()) op::pack(s, {sum, bad}, addends);
   if (!exchange_) {
     is_ready_[bucket] = true;
     return s.flush();
   }
-  Tensor check = checks_.slice(bucket, bucket + 1).flat();
-  op::sum_squares(s, check, sum, op::Into::accumulate);
-  for (std::size_t i = 0; i < num_kept_at_end_; ++i)
-    op::sum_squares(s, check, part_of(slot(i), range), op::Into::accumulate);
+  for (std::size_t i = 0; i < num_kept_at_end_; ++i) {
+    Tensor kept = part_of(slot(i), range);
+    op::pack(s, {kept, bad}, {});
+  }
   const Event ready = s.mark();  // which may take long: some devices work while they are asked to
   const std::lock_guard lock(mutex_);
   ready_[bucket] = ready;
@@ -294,12 +297,11 @@ void GradientReducer::wait_for_all() {
 GradientReducer::NonFinite GradientReducer::count_non_finite() {
   NonFinite found;
   if (!exchange_) return found;
-  std::vector<float> checks(2 * num_buckets());
-  device_.stream().read<float>(checks, checks_);
+  std::vector<std::int32_t> counts(num_buckets());
+  device_.stream().read<std::int32_t>(counts, bad_counts_);
   for (std::size_t i = 0; i < num_buckets(); ++i) {
-    const float count = checks[2 * i + 1];
-    if (count > 0 && found.first_bucket < 0) found.first_bucket = static_cast<int>(i);
-    found.count += static_cast<std::uint64_t>(count);
+    if (counts[i] > 0 && found.first_bucket < 0) found.first_bucket = static_cast<int>(i);
+    found.count += static_cast<std::uint64_t>(counts[i]);
   }
   return found;
 }

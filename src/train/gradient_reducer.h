@@ -134,7 +134,7 @@ class GradientReducer {
   std::size_t num_kept_at_end_ = 0;     // how many slots go to the exchange
   std::future<void> reducing_;
   std::future<void> gathering_;
-  Tensor checks_;  // [buckets, 2]: squares and non-finite count of this rank's own gradients
+  Tensor bad_counts_;  // [buckets] i32: of this rank's own gradients, how many are not finite
   double exposed_ = 0;
   double gather_wait_ = 0;  // of that, within this step
   Clock::time_point began_;

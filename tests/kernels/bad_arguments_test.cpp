@@ -1,9 +1,10 @@
-// What the ops of norm.cpp, pointwise.cpp, random.cpp and reduce.cpp refuse: before anything is
-// enqueued, with the op's name, both shapes, and nothing written.
+// What the ops of norm.cpp, pack.cpp, pointwise.cpp, random.cpp and reduce.cpp refuse: before
+// anything is enqueued, with the op's name, both shapes, and nothing written.
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "kernels/ops.h"
 #include "tensor/device.h"
@@ -59,16 +60,30 @@ TEST_F(BadArguments, CastTakesRealsOfOneShape) {
 
 TEST_F(BadArguments, ReductionsCheckTheirOutput) {
   Tensor x = device_.tensor({10});
+  Tensor one = device_.tensor({1});
   Tensor two = device_.tensor({2});
   Tensor control = device_.tensor({3});
   Tensor partials = device_.tensor({1, 2});
   expect_refused("sum: out is f32 [2]", [&] { op::sum(s(), two, x, op::Into::replace); });
-  expect_refused("sum_squares: out is f32 [3]",
-                 [&] { op::sum_squares(s(), control, x, op::Into::replace); });
+  expect_refused("chunk_squares: counts is f32 [2]", [&] { op::chunk_squares(s(), one, two, x); });
   expect_refused("clip_factor: partials is [2]",
                  [&] { op::clip_factor(s(), control, two, 1.0f, 1.0); });
   expect_refused("clip_factor: 0 tokens",
                  [&] { op::clip_factor(s(), control, partials, 1.0f, 0.0); });
+}
+
+TEST_F(BadArguments, PackTakesAddendsOfOneShapeAndAnIntegerCount) {
+  Tensor y = device_.tensor({10});
+  Tensor bad = device_.tensor({1}, Dtype::i32);
+  Tensor real = device_.tensor({1});
+  Tensor half = device_.tensor({10}, Dtype::f16);
+  expect_refused("pack: bad is f32 [1], it must be i32 [1]", [&] { op::pack(s(), {y, real}, {}); });
+  expect_refused("pack: rounded is f16 [10], it must be bf16 [10]", [&] {
+    op::pack(s(), {y, bad, &half}, {});
+  });
+  expect_refused("pack: an addend is f32 [1], it must be f32 [10]", [&] {
+    op::pack(s(), {y, bad}, std::vector<Tensor>{y, real});
+  });
 }
 
 }  // namespace

@@ -55,58 +55,17 @@ const Registered sum({.name = "sum",
                       .bench_sizes = {{1 << 20, 0}, {1 << 24, 0}},
                       .make = make_sum});
 
-/// Sizes: {size, how many are not finite, 1 to accumulate}.
-Problem make_sum_squares(const Sizes& sizes) {
-  const auto into = sizes[2] == 1 ? op::Into::accumulate : op::Into::replace;
-  const double infinity = std::numeric_limits<double>::infinity();
-  const double bad[] = {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()};
-  Problem p;
-  p.inputs = {random_tensor({sizes[0]}, 1)};
-  // Spread over the whole, the last element among them.
-  for (std::size_t i = 0; i < sizes[1]; ++i) {
-    p.inputs[0].values[sizes[0] - 1 - i * (sizes[0] / sizes[1])] = bad[i % 3];
-  }
-  p.outputs = {{{2}}};
-  if (into == op::Into::accumulate) p.outputs[0].values = {0.75, 2.0};
-  p.run = [into](Stream& s, auto& out, const auto& in) { op::sum_squares(s, out[0], in[0], into); };
-  p.reference = [](auto& out, const auto& in) {
-    for (const double x : in[0].values) {
-      out[0].values[0] += x * x;
-      out[0].values[1] += std::isfinite(x) ? 0 : 1;
-    }
-  };
-  p.depth = chunk_depth;
-  p.flops = 2 * static_cast<double>(sizes[0]);
-  p.bytes = 4 * static_cast<double>(sizes[0]);
-  return p;
-}
-
-std::vector<Sizes> sum_squares_sizes() {
-  std::vector<Sizes> rows;
-  for (const std::size_t size : edges) rows.push_back({size, 0, 0});
-  for (const Sizes& more :
-       {Sizes{1, 1, 0}, {2, 2, 0}, {65, 1, 0}, {257, 3, 1}, {10007, 401, 0}, {100003, 0, 1}}) {
-    rows.push_back(more);
-  }
-  return rows;
-}
-
-const Registered sum_squares({.name = "sum_squares",
-                              .ops = {"sum_squares"},
-                              .test_sizes = sum_squares_sizes(),
-                              .oclgrind_sizes = {{1, 1, 0}, {4099, 2, 1}},
-                              .bench_sizes = {{1 << 20, 0, 0}, {1 << 24, 0, 0}},
-                              .make = make_sum_squares});
-
 /// Sizes: {size, how many are not finite}.
 Problem make_chunk_squares(const Sizes& sizes) {
   const std::size_t chunks =
       std::max<std::size_t>(1, (sizes[0] + op::squares_chunk - 1) / op::squares_chunk);
   Problem p;
   p.inputs = {random_tensor({sizes[0]}, 1)};
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double bad[] = {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()};
+  // Spread over the whole, the last element among them.
   for (std::size_t i = 0; i < sizes[1]; ++i)
-    p.inputs[0].values[sizes[0] - 1 - i * (sizes[0] / sizes[1])] =
-        std::numeric_limits<double>::infinity();
+    p.inputs[0].values[sizes[0] - 1 - i * (sizes[0] / sizes[1])] = bad[i % 3];
   p.outputs = {{{chunks}}, {{chunks}}};
   p.run = [](Stream& s, auto& out, const auto& in) { op::chunk_squares(s, out[0], out[1], in[0]); };
   p.reference = [](auto& out, const auto& in) {
@@ -122,13 +81,19 @@ Problem make_chunk_squares(const Sizes& sizes) {
   return p;
 }
 
-const Registered chunk_squares(
-    {.name = "chunk_squares",
-     .ops = {"chunk_squares"},
-     .test_sizes = {{1, 0}, {4095, 2}, {4096, 0}, {4097, 1}, {100003, 7}},
-     .oclgrind_sizes = {{1, 0}, {4099, 2}},
-     .bench_sizes = {{1 << 20, 0}, {1 << 24, 0}},
-     .make = make_chunk_squares});
+std::vector<Sizes> chunk_squares_sizes() {
+  std::vector<Sizes> rows = rows_of(edges, 0);
+  for (const Sizes& more : {Sizes{1, 1}, {2, 2}, {65, 1}, {4095, 2}, {4097, 3}, {100003, 7}})
+    rows.push_back(more);
+  return rows;
+}
+
+const Registered chunk_squares({.name = "chunk_squares",
+                                .ops = {"chunk_squares"},
+                                .test_sizes = chunk_squares_sizes(),
+                                .oclgrind_sizes = {{1, 0}, {4099, 2}},
+                                .bench_sizes = {{1 << 20, 0}, {1 << 24, 0}},
+                                .make = make_chunk_squares});
 
 enum class Clip : std::size_t { off, active, idle, non_finite, overflow, zero, num };
 
