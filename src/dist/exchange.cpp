@@ -192,7 +192,13 @@ std::vector<Place> Exchange::add_on_host(const Range& part, Adder& adder) {
   return results;
 }
 
-void Exchange::start_reduce(std::size_t bucket, Adder& adder) {
+std::span<std::uint16_t> Exchange::outbox(std::size_t bucket) {
+  std::vector<std::uint16_t>& outbox = reducing_[bucket % reducing_.size()].outbox16;
+  if (outbox.size() < buckets_[bucket].size()) outbox.resize(buckets_[bucket].size());
+  return std::span(outbox).first(buckets_[bucket].size());
+}
+
+void Exchange::start_reduce(std::size_t bucket, Adder& adder, Rounded rounded) {
   raise(published, bucket);
   for (std::size_t peer = 0; peer < num_peers(); ++peer) await(peer, published, bucket);
   std::vector<std::vector<Place>> sums(static_cast<std::size_t>(comm_.size()));
@@ -204,14 +210,11 @@ void Exchange::start_reduce(std::size_t bucket, Adder& adder) {
     adder.finish();
   }
   own_sums_[bucket] = sums[me_];
-  exchange_parts(bucket, sums);
+  exchange_parts(bucket, sums, rounded);
 }
 
-void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums) {
-  const Recorded operation(comm_, "start to exchange", bucket);
-  UnderWay& way = reducing_[bucket % reducing_.size()];
-  if (!way.messages) way.messages = comm_.transfers();
-  const std::size_t part = owned(bucket).size();
+/// Other hosts' sums of this rank's part, of which there are `part` elements.
+void Exchange::receive_parts(UnderWay& way, std::size_t part) {
   std::size_t arriving = 0;
   for (std::size_t host = 0; host < sums_.size(); ++host) {
     if (host != my_host_) arriving += sums_[host].plan.results.size() * part;
@@ -230,18 +233,32 @@ void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<
                             from);
     }
   }
+}
+
+void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums,
+                              Rounded rounded) {
+  const Recorded operation(comm_, "start to exchange", bucket);
+  UnderWay& way = reducing_[bucket % reducing_.size()];
+  if (!way.messages) way.messages = comm_.transfers();
+  receive_parts(way, owned(bucket).size());
   std::size_t leaving = 0;
   for (std::size_t r = 0; r < sums.size(); ++r) {
     if (topology_.host_of[r] != topology_.host_of[me_])
       leaving += sums[r].size() * shards_[bucket][r].size();
   }
-  if (!is_f32 && way.outbox16.size() < leaving) way.outbox16.resize(leaving);
+  if (options_.wire == Wire::bf16 && way.outbox16.size() < leaving) way.outbox16.resize(leaving);
   // Each rank starts with its right-hand neighbour, so that no rank is everybody's first target.
-  at = 0;
+  std::size_t at = 0;
   for (std::size_t step = 1; step < sums.size(); ++step) {
     const std::size_t r = (me_ + step) % sums.size();
     if (topology_.host_of[r] == topology_.host_of[me_]) continue;
     const Range& shard = shards_[bucket][r];
+    if (rounded == Rounded::yes) {
+      const auto values =
+          outbox(bucket).subspan(shard.begin - buckets_[bucket].begin, shard.size());
+      way.messages->send(std::as_bytes(values), static_cast<int>(r));
+      continue;
+    }
     for (const Place& place : sums[r]) {
       send_part(way, gradients(place).subspan(shard.begin, shard.size()), at, static_cast<int>(r));
       at += shard.size();

@@ -27,6 +27,9 @@ namespace motley {
 /// host's sum and, with it, the same bits on any number of hosts; owners add in f32 either way.
 enum class Wire { f32, bf16 };
 
+/// Whether what goes to other hosts was rounded to bf16 by the caller, into outbox().
+enum class Rounded { no, yes };
+
 struct ExchangeOptions {
   Wire wire = Wire::f32;
   bool shared_memory = true;  // off: ranks of a host exchange messages as if on hosts of their own
@@ -81,6 +84,7 @@ class Exchange {
   const std::vector<Range>& shards(std::size_t bucket) const { return shards_.at(bucket); }
   Range owned(std::size_t bucket) const { return shards(bucket)[me_]; }
 
+  Wire wire() const { return options_.wire; }
   /// The hosts, as far as memory is shared.
   const Topology& topology() const { return topology_; }
   std::size_t num_peers() const { return peers().size(); }
@@ -105,8 +109,12 @@ class Exchange {
   void plan_step(const std::vector<std::vector<Range>>& nodes, std::size_t num_leaves);
 
   /// This rank's contribution to the bucket is in its slots. Adds within the host and starts to
-  /// send.
-  void start_reduce(std::size_t bucket, Adder& adder);
+  /// send. With Rounded::yes, which is for a rank that is alone on its host, has one node, and
+  /// sends bf16: what other ranks own is in the outbox, and of slot 0 only owned(bucket) is read.
+  void start_reduce(std::size_t bucket, Adder& adder, Rounded rounded = Rounded::no);
+  /// Where a bucket goes as bf16, element by element; from when the bucket max_under_way before it
+  /// was finished until this one is.
+  std::span<std::uint16_t> outbox(std::size_t bucket);
   /// Afterwards this rank's slot 0 holds the sum of all leaves in owned(bucket).
   void finish_reduce(std::size_t bucket);
 
@@ -126,7 +134,7 @@ class Exchange {
     std::unique_ptr<Transfers> messages;
     std::vector<float> inbox;             // other hosts' sums of this rank's part
     std::vector<std::uint16_t> inbox16;   // the same as they travel
-    std::vector<std::uint16_t> outbox16;  // this host's sums of others' parts
+    std::vector<std::uint16_t> outbox16;  // this host's sums of others' parts, in order of sending
   };
   /// The sums that one host brings to the exchange between hosts.
   struct HostSums {
@@ -144,7 +152,9 @@ class Exchange {
   void await(std::size_t peer, int kind, std::size_t bucket);
   void make_memory(bool shared);
   std::vector<Place> add_on_host(const Range& part, Adder& adder);
-  void exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums);
+  void exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums,
+                      Rounded rounded);
+  void receive_parts(UnderWay& way, std::size_t part);
   void send_part(UnderWay& way, std::span<const float> values, std::size_t offset16, int to);
 
   Communicator& comm_;

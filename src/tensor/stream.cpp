@@ -101,6 +101,69 @@ void Stream::unmap(const Tensor& tensor, void* data) noexcept {
   if (code != CL_SUCCESS) log::error("clEnqueueUnmapMemObject failed with {}", cl_error_name(code));
 }
 
+namespace {
+
+/// The wait list of a command that comes after one event or none.
+struct WaitList {
+  explicit WaitList(const Event* after)
+      : event(after != nullptr ? after->handle() : nullptr), size(after != nullptr ? 1 : 0) {}
+  const cl_event* data() const { return size > 0 ? &event : nullptr; }
+
+  cl_event event;
+  cl_uint size;
+};
+
+void check_part(const Tensor& tensor, std::size_t offset, std::size_t bytes) {
+  require<ShapeError>(bytes > 0 && offset <= tensor.bytes() && bytes <= tensor.bytes() - offset,
+                      "tensor.host-copy", "{} bytes from byte {} on are not within a tensor of {}",
+                      bytes, offset, tensor.bytes());
+}
+
+}  // namespace
+
+Event Stream::start_read(std::span<std::byte> to, const Tensor& from, std::size_t offset,
+                         const Event* after) {
+  check_part(from, offset, to.size());
+  const WaitList wait(after);
+  cl::Event done;
+  check_cl(clEnqueueReadBuffer(queue_(), from.mem(), CL_FALSE,
+                               from.offset() * size_of(from.dtype()) + offset, to.size(), to.data(),
+                               wait.size, wait.data(), &done()),
+           "clEnqueueReadBuffer");
+  return Event(std::move(done));
+}
+
+Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const std::byte> from,
+                          const Event* after) {
+  check_part(to, offset, from.size());
+  const WaitList wait(after);
+  cl::Event done;
+  check_cl(
+      clEnqueueWriteBuffer(queue_(), to.mem(), CL_FALSE, to.offset() * size_of(to.dtype()) + offset,
+                           from.size(), from.data(), wait.size, wait.data(), &done()),
+      "clEnqueueWriteBuffer");
+  return Event(std::move(done));
+}
+
+Event Stream::start_map(void*& data, const Tensor& tensor, const Event* after) {
+  check_part(tensor, 0, tensor.bytes());
+  const WaitList wait(after);
+  cl::Event done;
+  cl_int code = CL_SUCCESS;
+  data = clEnqueueMapBuffer(queue_(), tensor.mem(), CL_FALSE, CL_MAP_READ | CL_MAP_WRITE,
+                            tensor.offset() * size_of(tensor.dtype()), tensor.bytes(), wait.size,
+                            wait.data(), &done(), &code);
+  check_cl(code, "clEnqueueMapBuffer");
+  return Event(std::move(done));
+}
+
+Event Stream::start_unmap(const Tensor& tensor, void* data) {
+  cl::Event done;
+  check_cl(clEnqueueUnmapMemObject(queue_(), tensor.mem(), data, 0, nullptr, &done()),
+           "clEnqueueUnmapMemObject");
+  return Event(std::move(done));
+}
+
 cl_kernel Stream::kernel(const KernelInfo& info, const Defines& defines) {
   const auto key = std::pair(&info, defines);
   const auto found = kernels_.find(key);
@@ -130,7 +193,11 @@ bool Event::is_done() const {
   cl_int status = CL_QUEUED;
   check_cl(event_.getInfo(CL_EVENT_COMMAND_EXECUTION_STATUS, &status), "clGetEventInfo");
   check_cl(std::min(status, CL_SUCCESS), "a command on the device");
-  return status == CL_COMPLETE;
+  if (status != CL_COMPLETE) return false;
+  // Asking for the status alone promises nothing about memory (OpenCL 1.2, 5.9); this does, at
+  // once.
+  check_cl(event_.wait(), "clWaitForEvents");
+  return true;
 }
 
 Event Stream::mark() {

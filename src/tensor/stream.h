@@ -1,5 +1,6 @@
 // An in-order queue of device work: the first argument of every op and the only way work reaches a
 // device. Everything enqueued runs in order; only write(), read(), map() and finish() wait for it.
+// What starts instead of waiting (start_read, start_write, start_map) gives an event to ask.
 #pragma once
 
 #include <array>
@@ -29,9 +30,12 @@ enum class Access { read, write, read_write };
 class Event {
  public:
   explicit Event(cl::Event event) : event_(std::move(event)) {}
-  /// Whether all that was enqueued before it has run; does not wait. Throws DeviceError when
-  /// something has failed. May be asked on any thread.
+  /// Whether all that was enqueued before it has run; does not wait. When it has, what that wrote
+  /// is there for all other streams and for the host. Throws DeviceError when something has failed.
+  /// May be asked on any thread.
   bool is_done() const;
+  /// For wait lists.
+  cl_event handle() const { return event_(); }
 
  private:
   cl::Event event_;
@@ -93,6 +97,20 @@ class Stream {
     check_host(tensor, dtype_of<std::remove_const_t<T>>, tensor.size());
     return HostView<T>(*this, tensor, map_bytes(tensor, access));
   }
+
+  /// Starts to copy bytes [offset, offset + to.size()) of a tensor to the host, where nobody may
+  /// look before the event is done; not before `after`, of another stream, is done (null: at once).
+  /// Reaches the device with the next flush, as do the two below.
+  Event start_read(std::span<std::byte> to, const Tensor& from, std::size_t offset,
+                   const Event* after = nullptr);
+  /// Starts to copy from the host, where nothing may change before the event is done.
+  Event start_write(const Tensor& to, std::size_t offset, std::span<const std::byte> from,
+                    const Event* after = nullptr);
+  /// Starts to show a tensor's memory to the host, to read and write; `data`, which is set at once,
+  /// may be used when the event is done, until start_unmap.
+  Event start_map(void*& data, const Tensor& tensor, const Event* after = nullptr);
+  /// Starts to give the memory back to the device, which may use it when the event is done.
+  Event start_unmap(const Tensor& tensor, void* data);
 
   /// The kernel object of `info` under `defines`, built on first use and checked against
   /// `info.args`.

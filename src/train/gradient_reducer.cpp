@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "dist/host_adder.h"
 #include "dist/shard_plan.h"
 #include "kernels/ops.h"
 #include "tensor/error.h"
@@ -26,53 +25,29 @@ std::size_t num_contributors(const LeafPlan& plan) {
 
 }  // namespace
 
-/// Adds with kernels, over the memory that the ranks of a host share.
-class GradientReducer::KernelAdder final : public Adder {
- public:
-  explicit KernelAdder(GradientReducer& reducer) : reducer_(reducer) {}
-  void add(const Range& part, Place into, Place from) override {
-    Tensor sum = reducer_.part_of(blocks(into), part);
-    op::add(*reducer_.stream_, sum, reducer_.part_of(blocks(from), part));
-  }
-  void finish() override { reducer_.stream_->finish(); }
-
- private:
-  const std::vector<Tensor>& blocks(Place place) {
-    const Exchange& exchange = *reducer_.exchange_;
-    if (place.peer == exchange.my_peer())
-      return place.slot == 0 ? reducer_.gradients_ : reducer_.slots_.at(place.slot - 1);
-    const std::size_t index = place.slot * exchange.num_peers() + place.peer;
-    if (peers_.size() <= index) peers_.resize(index + 1);
-    if (peers_[index].empty())
-      peers_[index] = reducer_.wrap_blocks(exchange.gradients(place), exchange.memory(place));
-    return peers_[index];
-  }
-
-  GradientReducer& reducer_;
-  std::vector<std::vector<Tensor>> peers_;
-};
-
 GradientReducer::GradientReducer(Device& device, Communicator& comm, ParamLayout layout,
                                  const ReducerOptions& options)
     : device_(device),
       comm_(comm),
-      layout_(std::move(layout)),
       options_(options),
-      bad_counts_(device.zeros({layout_.buckets.size()}, Dtype::i32)),
-      ready_(layout_.buckets.size()),
-      is_ready_(layout_.buckets.size(), false),
-      updated_(layout_.buckets.size()),
-      is_gathered_(layout_.buckets.size(), true) {
+      rows_{std::move(layout)},
+      bad_counts_(device.zeros({num_buckets()}, Dtype::i32)),
+      ready_(num_buckets()),
+      is_ready_(num_buckets(), false),
+      updated_(num_buckets()),
+      is_gathered_(num_buckets(), true) {
   if (comm.size() > 1) {
-    exchange_.emplace(comm, layout_.size, bucket_ranges(layout_), options.exchange);
+    exchange_.emplace(comm, rows_.layout.size, bucket_ranges(rows_.layout), options.exchange);
     order_ = exchange_->topology().order();
     for (std::size_t b = 0; b < num_buckets(); ++b) shards_.push_back(exchange_->shards(b));
     comm.run([&] { stream_ = std::make_unique<Stream>(device_); });
+    carrier_ = make_carrier({device_, comm_, *exchange_, rows_, *stream_}, options.memory);
   } else {
     order_ = {0};
-    for (const Range& bucket : bucket_ranges(layout_)) shards_.push_back({bucket});
+    for (const Range& bucket : bucket_ranges(rows_.layout)) shards_.push_back({bucket});
+    rows_.values = make_row(device_, rows_.layout);
+    rows_.slots = {make_row(device_, rows_.layout)};
   }
-  make_memory(options.zero_copy && device.info().kind == DeviceKind::cpu);
 }
 
 GradientReducer::~GradientReducer() {
@@ -81,53 +56,13 @@ GradientReducer::~GradientReducer() {
   if (gathering_.valid()) gathering_.wait();
 }
 
-void GradientReducer::make_memory(bool zero_copy) {
-  is_shared_ = zero_copy && exchange_.has_value();
-  if (is_shared_) {
-    const Place own{exchange_->my_peer(), 0};
-    values_ = wrap_blocks(exchange_->values(own.peer), exchange_->memory(own));
-    gradients_ = wrap_blocks(exchange_->gradients(own), exchange_->memory(own));
-    adder_ = std::make_unique<KernelAdder>(*this);
-    return;
+/// A slot's memory, made on first use.
+const DeviceRow& GradientReducer::slot(std::size_t index) {
+  while (rows_.slots.size() <= index) {
+    rows_.slots.push_back(carrier_ ? carrier_->make_slot(rows_.slots.size())
+                                   : make_row(device_, rows_.layout));
   }
-  for (const ParamLayout::Block& block : layout_.blocks) {
-    values_.push_back(device_.tensor({block.end - block.begin}));
-    gradients_.push_back(device_.tensor({block.end - block.begin}));
-  }
-  if (exchange_) adder_ = std::make_unique<HostAdder>(*exchange_);
-}
-
-std::vector<Tensor> GradientReducer::wrap_blocks(std::span<float> memory,
-                                                 const std::shared_ptr<const void>& owner) {
-  std::vector<Tensor> tensors;
-  for (const ParamLayout::Block& block : layout_.blocks)
-    tensors.push_back(device_.wrap(part_of(memory, {block.begin, block.end}), owner));
-  return tensors;
-}
-
-/// Elements `range`, which lie in one block, as a view.
-Tensor GradientReducer::part_of(const std::vector<Tensor>& blocks, const Range& range) const {
-  std::size_t block = 0;
-  while (layout_.blocks[block].end < range.end) ++block;
-  const std::size_t begin = layout_.blocks[block].begin;
-  return blocks[block].slice(range.begin - begin, range.end - begin);
-}
-
-/// The memory for the node that is the index-th one put aside. What goes to the exchange lies in
-/// its memory where the device can work there; made on first use.
-std::vector<Tensor>& GradientReducer::slot(std::size_t index) {
-  while (slots_.size() <= index) {
-    const std::size_t peer = exchange_ ? exchange_->my_peer() : std::size_t{0};
-    const Place place{peer, slots_.size() + 1};
-    if (is_shared_ && place.slot < exchange_->num_slots()) {
-      slots_.push_back(wrap_blocks(exchange_->gradients(place), exchange_->memory(place)));
-      continue;
-    }
-    slots_.emplace_back();
-    for (const Tensor& gradient : gradients_)
-      slots_.back().push_back(device_.tensor(gradient.shape()));
-  }
-  return slots_[index];
+  return rows_.slots[index];
 }
 
 /// What each rank will have in its slots at the end of the step.
@@ -157,7 +92,8 @@ void GradientReducer::begin_step(const LeafPlan& plan) {
   reserve_slots(nodes);
   const auto& mine = nodes[static_cast<std::size_t>(comm_.rank())];
   num_kept_at_end_ = mine.empty() ? 0 : mine.size() - 1;
-  for (Tensor& gradient : gradients_) device_.stream().fill(gradient);
+  if (carrier_) carrier_->begin_step(mine.size());
+  for (Tensor& gradient : rows_.slots[0]) device_.stream().fill(gradient);
   device_.stream().fill(bad_counts_);
   ready_.assign(num_buckets(), std::nullopt);
   is_ready_.assign(num_buckets(), false);
@@ -176,7 +112,8 @@ void GradientReducer::reserve_slots(const std::vector<std::vector<Range>>& nodes
   for (const std::vector<Range>& own : nodes) most = std::max(most, own.size());
   if (!exchange_ || most <= exchange_->num_slots()) return;
   wait_for_all();
-  if (is_shared_) slots_.resize(std::min(slots_.size(), exchange_->num_slots() - 1));
+  if (carrier_->kind() != HostMemory::copied)
+    rows_.slots.resize(std::min(rows_.slots.size(), exchange_->num_slots()));
   exchange_->reserve_slots(most);
 }
 
@@ -184,18 +121,16 @@ void GradientReducer::end_leaf() {
   if (!options_.exact) return;
   Stream& s = device_.stream();
   const LeafStack::Step step = leaves_.end_leaf();
-  for (const std::size_t index : step.adds) {
-    for (std::size_t block = 0; block < gradients_.size(); ++block)
-      op::add(s, gradients_[block], slot(index)[block]);
-  }
-  std::vector<Tensor>& kept = slot(step.slot);
-  for (std::size_t block = 0; block < gradients_.size(); ++block) {
+  for (std::size_t block = 0; block < rows_.layout.blocks.size(); ++block) {
+    Tensor gradient = slot(0)[block];
+    for (const std::size_t index : step.adds) op::add(s, gradient, slot(index + 1)[block]);
+    Tensor kept = slot(step.slot + 1)[block];
     if (step.is_free) {
-      s.copy(kept[block], gradients_[block]);
+      s.copy(kept, gradient);
     } else {
-      op::add(s, kept[block], gradients_[block]);
+      op::add(s, kept, gradient);
     }
-    s.fill(gradients_[block]);
+    s.fill(gradient);
   }
   if (leaves_.is_at_last()) last_adds_ = leaves_.last_adds();
 }
@@ -207,18 +142,19 @@ void GradientReducer::on_bucket_ready(std::size_t bucket) {
       "each bucket once",
       bucket, num_buckets());
   Stream& s = device_.stream();
-  const Range range{layout_.buckets[bucket].begin, layout_.buckets[bucket].end};
-  Tensor sum = part_of(gradients_, range);
+  const Range range = rows_.range_of(bucket);
+  Tensor sum = rows_.part(slot(0), range);
   Tensor bad = bad_counts_.slice(bucket, bucket + 1);
   std::vector<Tensor> addends;
-  for (const std::size_t index : last_adds_) addends.push_back(part_of(slot(index), range));
-  if (exchange_ || !addends.empty()) op::pack(s, {sum, bad}, addends);
+  for (const std::size_t index : last_adds_) addends.push_back(rows_.part(slot(index + 1), range));
+  Tensor* const rounded = carrier_ ? carrier_->rounded(bucket) : nullptr;
+  if (exchange_ || !addends.empty()) op::pack(s, {sum, bad, rounded}, addends);
   if (!exchange_) {
     is_ready_[bucket] = true;
     return s.flush();
   }
   for (std::size_t i = 0; i < num_kept_at_end_; ++i) {
-    Tensor kept = part_of(slot(i), range);
+    Tensor kept = rows_.part(slot(i + 1), range);
     op::pack(s, {kept, bad}, {});
   }
   const Event ready = s.mark();  // which may take long: some devices work while they are asked to
@@ -279,7 +215,7 @@ void GradientReducer::wait_gathered(Ready ready) {
 void GradientReducer::wait_for_stage(std::size_t stage) {
   wait_gathered([&] {
     for (std::size_t i = 0; i < num_buckets(); ++i) {
-      const ParamLayout::Bucket& bucket = layout_.buckets[i];
+      const ParamLayout::Bucket& bucket = rows_.layout.buckets[i];
       if (bucket.first_stage <= stage && stage <= bucket.last_stage && !is_gathered_[i])
         return false;
     }

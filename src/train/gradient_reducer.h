@@ -15,6 +15,7 @@
 #include "dist/leaf_plan.h"
 #include "model/params.h"
 #include "tensor/device.h"
+#include "train/gradient_carrier.h"
 
 namespace motley {
 
@@ -23,8 +24,8 @@ struct ReducerOptions {
   /// on: the same bits on any number of ranks. off: each rank adds its leaves up as they come,
   /// which needs no memory for sums of part of its leaves.
   bool exact = true;
-  /// off: parameters and gradients stay in the device's own memory and are copied, as for a GPU.
-  bool zero_copy = true;
+  /// Where parameters and gradients lie, if there are several ranks.
+  HostMemory memory = HostMemory::automatic;
   /// off: nothing travels while the device computes, to measure what overlap is worth.
   bool overlap = true;
 };
@@ -47,8 +48,10 @@ class GradientReducer {
   ~GradientReducer();
 
   /// The memory that parameters and gradients must live in.
-  ParamMemory memory() const { return {values_, gradients_}; }
-  std::size_t num_buckets() const { return layout_.buckets.size(); }
+  ParamMemory memory() const { return {rows_.values, rows_.slots.at(0)}; }
+  /// Where that is. With one rank: automatic, for nothing was to be decided.
+  HostMemory host_memory() const { return carrier_ ? carrier_->kind() : HostMemory::automatic; }
+  std::size_t num_buckets() const { return rows_.layout.buckets.size(); }
   /// Who owns what of a bucket, by rank.
   const std::vector<Range>& shards(std::size_t bucket) const { return shards_.at(bucket); }
   Range owned(std::size_t bucket) const {
@@ -90,46 +93,31 @@ class GradientReducer {
   Times take_times();
 
  private:
-  class KernelAdder;
   using Clock = std::chrono::steady_clock;
-  Tensor part_of(const std::vector<Tensor>& blocks, const Range& range) const;
-  static std::span<float> part_of(std::span<float> memory, const Range& range) {
-    return memory.subspan(range.begin, range.size());
-  }
-  std::vector<Tensor> wrap_blocks(std::span<float> memory,
-                                  const std::shared_ptr<const void>& owner);
-  void make_memory(bool zero_copy);
-  std::vector<Tensor>& slot(std::size_t index);
+  const DeviceRow& slot(std::size_t index);
   std::vector<std::vector<Range>> contributions(const LeafPlan& plan) const;
   void reserve_slots(const std::vector<std::vector<Range>>& nodes);
 
   void reduce_all();
   void gather_all();
-  template <class Done>
-  void wait_for_device(Done done);
-  void wait_for_bucket(std::size_t bucket);
-  void publish(std::size_t bucket);
-  void collect(std::size_t bucket);
+  Event wait_for_announcement(std::size_t bucket);
   template <class Ready>
   void wait_gathered(Ready ready);
 
   Device& device_;
   Communicator& comm_;
-  ParamLayout layout_;
   ReducerOptions options_;
   std::vector<std::vector<Range>> shards_;
   std::vector<int> order_;
-  std::optional<Exchange> exchange_;        // with several ranks
-  bool is_shared_ = false;                  // the device works in the exchange's memory
-  std::vector<Tensor> values_;              // by block
-  std::vector<Tensor> gradients_;           // by block: slot 0
-  std::vector<std::vector<Tensor>> slots_;  // 1, 2, ...; by block
-  std::unique_ptr<Stream> stream_;          // the communication thread's own
-  std::unique_ptr<Adder> adder_;
+  DeviceRows rows_;
+  // With several ranks.
+  std::optional<Exchange> exchange_;
+  std::unique_ptr<Stream> stream_;  // the communication thread's own
+  std::unique_ptr<Carrier> carrier_;
 
   // The main thread's.
   std::size_t num_leaves_ = 0;          // of all ranks
-  LeafStack leaves_;                    // this rank's; its slot i is the exchange's slot i + 1
+  LeafStack leaves_;                    // this rank's; its slot i is slot i + 1 of rows_
   std::vector<std::size_t> last_adds_;  // slots to be added to the last leaf
   std::size_t num_kept_at_end_ = 0;     // how many slots go to the exchange
   std::future<void> reducing_;

@@ -93,6 +93,7 @@ struct DistSettings {
   bool exact = true;
   WireKind wire = WireKind::f32;
   bool shared_memory = true;
+  bool zero_copy = true;
   bool watchdog = true;
   double step_timeout = 0;           // seconds; 0: from the steps' own times
   std::uint64_t check_every = 100;   // steps; 0: never

@@ -327,6 +327,10 @@ std::vector<Setting> dist_rows() {
       dist<&D::shared_memory>(
           "shared_memory",
           {.help = "let ranks of a host exchange gradients through shared memory"}),
+      dist<&D::zero_copy>(
+          "zero_copy",
+          {.help = "let devices that share the host's memory work where ranks exchange gradients; "
+                   "off = copy, if a driver is wrong about it"}),
       dist<&D::watchdog>("watchdog",
                          {.help = "end the job and name the rank when one stands still"}),
       dist<&D::step_timeout>(

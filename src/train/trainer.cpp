@@ -68,7 +68,8 @@ MicroBatchShape choose_leaf_shape(const Settings& settings, const ModelConfig& m
 ReducerOptions reducer_options(const DistSettings& settings) {
   return {.exchange = {.wire = settings.wire == WireKind::bf16 ? Wire::bf16 : Wire::f32,
                        .shared_memory = settings.shared_memory},
-          .exact = settings.exact};
+          .exact = settings.exact,
+          .memory = settings.zero_copy ? HostMemory::automatic : HostMemory::copied};
 }
 
 std::string device_key(const DeviceInfo& info) {

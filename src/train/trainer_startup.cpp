@@ -43,12 +43,18 @@ RankRow row_from_text(const std::string& text) {
   return row;
 }
 
+/// "gpu"; or "gpu, copied" for one that could work in the host's memory and does not.
+std::string describe_kind(const DeviceInfo& info, HostMemory memory) {
+  const bool could_share = info.kind == DeviceKind::cpu || info.unified_memory;
+  return to_string(info.kind) + (could_share && memory == HostMemory::copied ? ", copied" : "");
+}
+
 }  // namespace
 
 void Trainer::print_startup() {
   const RankRow mine{.host = comm_.host(),
                      .device = device_.info().name,
-                     .kind = to_string(device_.info().kind),
+                     .kind = describe_kind(device_.info(), train_.reducer().host_memory()),
                      .memory_used = device_.pool().statistics().in_use,
                      .memory_total = device_.info().global_memory,
                      .leaves = balancer_.schedule().leaves(progress_.step, comm_.rank()).size()};

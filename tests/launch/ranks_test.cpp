@@ -95,6 +95,15 @@ TEST_F(Ranks, AreSimulatedToTheSameBits) {
   }
 }
 
+/// Where the device could work in the memory that ranks share and does not.
+TEST_F(Ranks, CopyToTheSameBitsWhenTold) {
+  const Outcome outcome =
+      test::run_command(ranks(2) + train("copied", "--train.steps 20 --dist.no-zero_copy"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  expect_same_bits("copied");
+  EXPECT_EQ(count_of(outcome.text, ", copied)"), 2u) << outcome.text;
+}
+
 /// Twelve leaves a step on three ranks, one of which becomes three times as slow in step 21.
 TEST_F(Ranks, ArePlannedAroundWhenOneSlowsDown) {
   const std::string settings = "--train.steps 80 --train.global_batch 768 ";

@@ -71,12 +71,13 @@ Outcome train_ten_steps(Communicator& comm, const ReducerOptions& reducer) {
   return outcome;
 }
 
-/// Four leaves a step: even and uneven splits, and a rank without any; memory shared with the
-/// device, copied, and not shared at all; several hosts.
+/// Four leaves a step: even and uneven splits, and a rank without any; memory that suits the
+/// device, mapped, copied, and not shared between ranks; several hosts.
 TEST(TrainStep, RanksHaveTheBitsOfOneRank) {
   SelfComm self;
   const Outcome alone = train_ten_steps(self, {});
-  const ReducerOptions copying{.zero_copy = false};
+  const ReducerOptions copying{.memory = HostMemory::copied};
+  const ReducerOptions mapping{.memory = HostMemory::mapped};
   const ReducerOptions blocking{.overlap = false};
   const ReducerOptions messages{.exchange = {.shared_memory = false}};
   struct Way {
@@ -84,9 +85,9 @@ TEST(TrainStep, RanksHaveTheBitsOfOneRank) {
     int per_host;
     ReducerOptions reducer;
   };
-  for (const Way& way :
-       {Way{2, 0, {}}, Way{3, 0, {}}, Way{5, 0, {}}, Way{3, 0, copying}, Way{3, 0, messages},
-        Way{4, 2, {}}, Way{3, 2, copying}, Way{3, 0, blocking}}) {
+  for (const Way& way : {Way{2, 0, {}}, Way{3, 0, {}}, Way{5, 0, {}}, Way{3, 0, copying},
+                         Way{3, 0, messages}, Way{4, 2, {}}, Way{3, 2, copying}, Way{3, 0, mapping},
+                         Way{4, 2, mapping}, Way{3, 0, blocking}}) {
     run_ranks(
         way.ranks,
         [&](Communicator& comm) {
@@ -111,6 +112,27 @@ TEST(TrainStep, InexactSumsAndBf16MessagesStayNear) {
       for (std::size_t i = 0; i < alone.numbers.size(); i += 3)
         EXPECT_NEAR(together.numbers[i], alone.numbers[i], tolerance * alone.numbers[i]);
     });
+  }
+}
+
+/// Gradients are rounded for the wire on the device or on the host, as the memory has it.
+TEST(TrainStep, WhereMessagesAreRoundedChangesNoBit) {
+  const auto train = [](int ranks_per_host, HostMemory memory) {
+    std::vector<std::vector<float>> values;
+    run_ranks(
+        3,
+        [&](Communicator& comm) {
+          const Outcome outcome =
+              train_ten_steps(comm, {.exchange = {.wire = Wire::bf16}, .memory = memory});
+          if (comm.rank() == 0) values = outcome.values;
+        },
+        ranks_per_host);
+    return values;
+  };
+  for (const int ranks_per_host : {1, 2}) {
+    const auto rounded = train(ranks_per_host, HostMemory::automatic);
+    EXPECT_EQ(train(ranks_per_host, HostMemory::copied), rounded) << ranks_per_host;
+    EXPECT_EQ(train(ranks_per_host, HostMemory::mapped), rounded) << ranks_per_host;
   }
 }
 

@@ -1,0 +1,116 @@
+#include "train/gradient_carrier.h"
+
+#include <algorithm>
+
+#include "tensor/error.h"
+#include "tensor/log.h"
+#include "train/unified_memory.h"
+
+namespace motley {
+namespace {
+
+std::span<float> part_of(std::span<float> memory, const Range& range) {
+  return memory.subspan(range.begin, range.size());
+}
+
+HostMemory memory_that_suits(const DeviceInfo& info) {
+  if (info.kind == DeviceKind::cpu) return HostMemory::in_place;
+  return info.unified_memory ? HostMemory::mapped : HostMemory::copied;
+}
+
+std::unique_ptr<Carrier> with_rows(std::unique_ptr<Carrier> carrier, DeviceRows& rows) {
+  rows.values = carrier->make_values();
+  rows.slots = {carrier->make_slot(0)};
+  return carrier;
+}
+
+}  // namespace
+
+std::string_view to_string(HostMemory memory) {
+  switch (memory) {
+    case HostMemory::automatic:
+      return "automatic";
+    case HostMemory::in_place:
+      return "in place";
+    case HostMemory::mapped:
+      return "mapped";
+    case HostMemory::copied:
+      return "copied";
+  }
+  return "?";
+}
+
+Tensor DeviceRows::part(const DeviceRow& row, const Range& range) const {
+  std::size_t block = 0;
+  while (layout.blocks[block].end < range.end) ++block;
+  const std::size_t begin = layout.blocks[block].begin;
+  return row[block].slice(range.begin - begin, range.end - begin);
+}
+
+DeviceRow make_row(Device& device, const ParamLayout& layout) {
+  DeviceRow row;
+  for (const ParamLayout::Block& block : layout.blocks)
+    row.push_back(device.tensor({block.end - block.begin}));
+  return row;
+}
+
+void Carrier::take(const Range& part, std::span<const float> values) {
+  const std::span<float> to = host_values(part);
+  if (to.data() != values.data()) std::copy(values.begin(), values.end(), to.begin());
+}
+
+std::span<float> Carrier::host_slot(std::size_t slot, const Range& range) const {
+  return part_of(parts_.exchange.gradients({parts_.exchange.my_peer(), slot}), range);
+}
+
+std::span<float> Carrier::host_values(const Range& range) const {
+  return part_of(parts_.exchange.values(parts_.exchange.my_peer()), range);
+}
+
+DeviceRow Carrier::wrap(std::span<float> memory, const std::shared_ptr<const void>& owner) {
+  DeviceRow row;
+  for (const ParamLayout::Block& block : parts_.rows.layout.blocks)
+    row.push_back(parts_.device.wrap(part_of(memory, {block.begin, block.end}), owner));
+  return row;
+}
+
+DeviceRow Carrier::wrap_values() {
+  const std::size_t me = parts_.exchange.my_peer();
+  return wrap(parts_.exchange.values(me), parts_.exchange.memory({me, 0}));
+}
+
+DeviceRow Carrier::wrap_slot(Place place) {
+  return wrap(parts_.exchange.gradients(place), parts_.exchange.memory(place));
+}
+
+void Carrier::wait_for_gradients(const Event& ready, std::size_t bucket) {
+  parts_.comm.recorder().begin("wait for the device", static_cast<int>(bucket));
+  wait_for_device(parts_.comm, parts_.exchange, [&] { return ready.is_done(); });
+  parts_.comm.recorder().end();
+}
+
+void Carrier::wait_for_values(const Event& updated) {
+  wait_for_device(parts_.comm, parts_.exchange, [&] { return updated.is_done(); });
+}
+
+std::unique_ptr<Carrier> make_carrier(const CarrierParts& parts, HostMemory memory) {
+  const DeviceInfo& info = parts.device.info();
+  if (memory == HostMemory::automatic) memory = memory_that_suits(info);
+  if (memory == HostMemory::in_place) return with_rows(make_carrier_in_place(parts), parts.rows);
+  if (memory == HostMemory::mapped) {
+    std::string fault;
+    try {
+      fault = find_unified_memory_fault(parts.device);
+      if (fault.empty()) return with_rows(make_carrier_mapped(parts), parts.rows);
+    } catch (const DeviceError& error) {
+      fault = error.what();
+    }
+    log::warn(
+        "{} says that it shares the host's memory, but does not as it should ({}): gradients and "
+        "parameters are copied",
+        info.name, fault);
+  }
+  return with_rows(make_carrier_copied(parts), parts.rows);
+}
+
+}  // namespace motley
