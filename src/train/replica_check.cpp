@@ -34,13 +34,15 @@ std::vector<Divergence> find_divergence(std::span<const std::uint64_t> hashes,
                                         std::size_t num_buckets) {
   std::vector<Divergence> found;
   if (num_buckets == 0) return found;
+  std::vector<std::uint64_t> common;
+  for (std::size_t bucket = 0; bucket < num_buckets; ++bucket)
+    common.push_back(common_hash(hashes, num_buckets, bucket));
   const std::size_t num_ranks = hashes.size() / num_buckets;
   for (std::size_t rank = 0; rank < num_ranks; ++rank) {
     Divergence divergence{.rank = static_cast<int>(rank), .buckets = {}};
     for (std::size_t bucket = 0; bucket < num_buckets; ++bucket) {
-      if (hashes[rank * num_buckets + bucket] != common_hash(hashes, num_buckets, bucket)) {
+      if (hashes[rank * num_buckets + bucket] != common[bucket])
         divergence.buckets.push_back(bucket);
-      }
     }
     if (!divergence.buckets.empty()) found.push_back(std::move(divergence));
   }
