@@ -2,12 +2,12 @@
 // JSON. bench_ops [--op NAME] [--family cpu|gpu] [--repeats N] [--brief]
 // --brief runs each case's first size twice: does the benchmark still work?
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tensor/clock.h"
 #include "tests/ops/op_run.h"
 
 namespace motley::test {
@@ -55,11 +55,10 @@ std::vector<double> time(Device& device, std::size_t repeats, Work&& work) {
   std::vector<double> seconds;
   for (std::size_t i = 0; i < warm_ups + repeats; ++i) {
     device.stream().finish();
-    const auto begin = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     work();
     device.stream().finish();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-    if (i >= warm_ups) seconds.push_back(elapsed.count());
+    if (i >= warm_ups) seconds.push_back(seconds_since(start));
   }
   std::sort(seconds.begin(), seconds.end());
   return seconds;

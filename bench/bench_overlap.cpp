@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cxxopts.hpp>
 #include <nlohmann/json.hpp>
@@ -18,13 +17,13 @@
 #include "bench/workload.h"
 #include "dist/job.h"
 #include "launch/open_device.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 #include "train/train_step.h"
 
 namespace motley::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::ordered_json;
 
 constexpr std::size_t warm_up_steps = 3;
@@ -83,7 +82,7 @@ class Variant {
                                          {.learning_rate = 6e-4f, .step = number + 1});
     train_.decoder();
     train_.device().stream().finish();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = seconds_since(start);
     const double slowest =
         static_cast<double>(comm_.all_reduce_max(std::llround(seconds * 1e9))) * 1e-9;
     if (number >= warm_up_steps) observe(slowest, result);

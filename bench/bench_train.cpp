@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cxxopts.hpp>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "bench/workload.h"
 #include "dist/self_comm.h"
 #include "launch/open_device.h"
+#include "tensor/clock.h"
 #include "train/train_step.h"
 
 namespace motley {
@@ -33,7 +33,6 @@ double peak_resident_bytes() {
 }
 
 int run(std::size_t steps, const DeviceChoiceSettings& choice) {
-  using Clock = std::chrono::steady_clock;
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
   const ModelConfig model = bench::workload_model();
@@ -47,8 +46,7 @@ int run(std::size_t steps, const DeviceChoiceSettings& choice) {
     result = train.run(even_plan(1, train.rank_order()), [&] { return batch; },
                        {.learning_rate = 6e-4f, .step = step + 1});
     device->stream().finish();
-    if (step >= warm_up_steps)
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    if (step >= warm_up_steps) seconds.push_back(seconds_since(start));
   }
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];

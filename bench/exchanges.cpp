@@ -1,20 +1,14 @@
 #include "bench/exchanges.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "dist/leaf_plan.h"
 #include "dist/tree_sum.h"
 #include "tensor/checked.h"
+#include "tensor/clock.h"
 
 namespace motley::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 ParamLayout layout_of(std::size_t size) {
   ParamLayout layout;
@@ -88,8 +82,8 @@ void HostExchange::run(std::size_t times) {
       exchange_.plan_step(nodes_, num_leaves_);
       const auto start = Clock::now();
       reduce();
+      reduce_seconds_ += seconds_since(start);
       const auto reduced = Clock::now();
-      reduce_seconds_ += std::chrono::duration<double>(reduced - start).count();
       gather();
       gather_seconds_ += seconds_since(reduced);
     }

@@ -1,21 +1,20 @@
 #include "bench/paired.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+
+#include "tensor/clock.h"
 
 namespace motley::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 double seconds_of_slowest(Communicator& comm, const Contender& contender, std::size_t times) {
   comm.barrier();
   const auto start = Clock::now();
   contender.work(times);
-  const std::chrono::duration<double> elapsed = Clock::now() - start;
+  const double elapsed = seconds_since(start);
   const double seconds =
-      contender.seconds ? contender.seconds() : elapsed.count() / static_cast<double>(times);
+      contender.seconds ? contender.seconds() : elapsed / static_cast<double>(times);
   return static_cast<double>(comm.all_reduce_max(std::llround(seconds * 1e9))) * 1e-9;
 }
 

@@ -4,9 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
-
 #include "kernels/ops.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 
 namespace motley::launch {
@@ -48,15 +47,15 @@ std::string try_kernel(const DeviceInfo& info) {
 }
 
 Finding check_device(const DeviceInfo& info, const std::string& name) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const std::string wrong = try_kernel(info);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  const double spent_s = seconds_since(start);
   if (!wrong.empty()) {
     return {Verdict::fail, name, fmt::format("{}: {}", describe(info), wrong),
             "update its driver, or leave the device out with --device"};
   }
   return {Verdict::ok, name,
-          fmt::format("{}; a kernel was right after {:.2f} s", describe(info), spent.count()), ""};
+          fmt::format("{}; a kernel was right after {:.2f} s", describe(info), spent_s), ""};
 }
 
 }  // namespace

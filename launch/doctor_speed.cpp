@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <numeric>
 
 #include "kernels/ops.h"
 #include "launch/doctor_devices.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 
 namespace motley::launch {
@@ -30,11 +30,10 @@ double time_product(Device& device, std::size_t n) {
   double best_s = 1e9;
   for (int round = 0; round < 3; ++round) {
     s.finish();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     op::matmul(s, c, a, b, op::Transpose::none, op::Into::replace);
     s.finish();
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    best_s = std::min(best_s, spent.count());
+    best_s = std::min(best_s, seconds_since(start));
   }
   s.read<float>(values, c);
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -3,13 +3,14 @@
 // enqueueing device work while gradients travel.
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <future>
 #include <mutex>
 #include <thread>
+
+#include "tensor/clock.h"
 
 namespace motley {
 
@@ -33,7 +34,6 @@ class CommThread {
   void pump_if_due();
 
  private:
-  using Clock = std::chrono::steady_clock;
   void run();
 
   std::mutex mutex_;

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "dist/doctor.h"
+#include "tensor/clock.h"
 
 namespace motley {
 namespace {
@@ -26,10 +26,9 @@ std::vector<double> time_from(Communicator& comm, int sender, std::span<std::byt
   double best_s = 1e9;
   for (int round = 0; round < rounds; ++round) {
     comm.barrier();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     send_from(comm, sender, bytes);
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    best_s = std::min(best_s, spent.count());
+    best_s = std::min(best_s, seconds_since(start));
   }
   std::vector<double> all(static_cast<std::size_t>(comm.size()));
   comm.all_gather(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(&best_s, 1)));
@@ -55,13 +54,12 @@ Matrix measure_latency(Communicator& comm) {
   for (int first = 0; first < comm.size(); ++first) {
     for (int second = first + 1; second < comm.size(); ++second) {
       comm.barrier();
-      const auto start = std::chrono::steady_clock::now();
+      const auto start = Clock::now();
       for (int round = 0; round < rounds; ++round) {
         send_from(comm, first, message);
         send_from(comm, second, message);
       }
-      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-      double one_way_s = spent.count() / (2 * rounds);
+      double one_way_s = seconds_since(start) / (2 * rounds);
       comm.broadcast(std::as_writable_bytes(std::span(&one_way_s, 1)), first);
       const auto a = static_cast<std::size_t>(first);
       const auto b = static_cast<std::size_t>(second);

@@ -8,10 +8,10 @@
 
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <thread>
 
 #include "dist/doctor.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 
 namespace motley {
@@ -156,11 +156,11 @@ std::string file_system_name(const io::Path& directory) {
 /// Milliseconds to write 4 KiB, sync, rename and remove, as a checkpoint does.
 double time_of_a_safe_write(const io::Path& directory) {
   const io::Path file = directory / fmt::format(".motley-doctor-{}", ::getpid());
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   io::write_text_atomically(file, std::string(4096, 'x'));
-  const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+  const double milliseconds = seconds_since(start) * 1e3;
   io::remove_all(file);
-  return spent.count();
+  return milliseconds;
 }
 
 }  // namespace

@@ -3,15 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "tensor/clock.h"
 
 namespace motley {
 namespace {
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// "'reduce-scatter bucket 3' with rank 1"; bucket and peer where there are any.
 std::string describe_operation(std::string_view name, int bucket, int peer) {

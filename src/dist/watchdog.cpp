@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "dist/job.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 #include "tensor/log.h"
 
@@ -23,10 +24,6 @@ constexpr double end_patience = 15;
 // Writing to a dead file system or MPI_Abort without a daemon may never return.
 constexpr std::chrono::seconds last_resort(25);
 constexpr int exit_code = static_cast<int>(ExitCode::peer);
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 void end_all_ranks() {
   abort_job(exit_code);

@@ -83,14 +83,13 @@ void Injector::before_leaf() {
   if (slow_factor_ > 1) {
     std::this_thread::sleep_for(std::chrono::duration<double>((slow_factor_ - 1) * leaf_seconds_));
   }
-  leaf_began_ = std::chrono::steady_clock::now();
+  leaf_began_ = Clock::now();
 }
 
 void Injector::after_leaf(Stream& s) {
   if (slow_factor_ <= 1) return;
   s.finish();
-  leaf_seconds_ =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - leaf_began_).count();
+  leaf_seconds_ = seconds_since(leaf_began_);
 }
 
 void Injector::on_gradients(Stream& s, const Tensor& gradients) {

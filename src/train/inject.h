@@ -2,11 +2,11 @@
 // what is tested is what runs.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
 #include "dist/communicator.h"
+#include "tensor/clock.h"
 #include "tensor/stream.h"
 #include "tensor/tensor.h"
 #include "train/faults.h"
@@ -39,7 +39,7 @@ class Injector {
   double slow_factor_ = 1;
   // slow measures a leaf, for which it waits for the device, and sleeps before the next.
   double leaf_seconds_ = 0;  // of the last leaf, without what slow added
-  std::chrono::steady_clock::time_point leaf_began_;
+  Clock::time_point leaf_began_;
 };
 
 }  // namespace motley

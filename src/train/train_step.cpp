@@ -1,21 +1,15 @@
 #include "train/train_step.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "dist/agree.h"
 #include "kernels/ops.h"
 #include "tensor/checked.h"
+#include "tensor/clock.h"
 
 namespace motley {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::vector<Range> owned_ranges(const GradientReducer& reducer) {
   std::vector<Range> owned;

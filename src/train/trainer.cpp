@@ -1,9 +1,9 @@
 #include "train/trainer.h"
 
-#include <chrono>
 #include <csignal>
 
 #include "dist/agree.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
 #include "tensor/log.h"
 #include "train/checkpoint.h"
@@ -21,12 +21,6 @@ namespace {
 constexpr std::uint64_t max_bad_steps = 3;
 // Micro-batches that are read ahead of the device.
 constexpr ReadAhead read_ahead{.leaves = 4, .steps = 4};
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// The run directory, checked but not touched: nothing is made or deleted before all else is found
 /// good. A batch that was left open is that of the run which is resumed.
@@ -146,9 +140,11 @@ ExitCode Trainer::run() {
   while ((reason = reason_to_stop()).empty()) {
     step(stop);
     const bool is_last = is_finished(settings_.train, progress_);
+    const bool saves = is_last || is_due(settings_.train.save_every);
+    if (!saves && is_due(settings_.dist.check_every)) check_replicas_now();  // saving does as well
     if (is_last || is_due(settings_.train.eval_every)) evaluate_now();
     if (is_due(settings_.train.sample_every)) sample_now();
-    if (is_last || is_due(settings_.train.save_every)) save_now();
+    if (saves) save_now();
   }
   comm_.recorder().enter(Phase::finish, progress_.step);
   prefetcher_.reset();
@@ -192,7 +188,6 @@ void Trainer::step(const StopRequests& stop) {
   injector_.after_update(train_);
   ++progress_.step;
   progress_.tokens += result.tokens;
-  if (is_due(settings_.dist.check_every)) check_replicas_now();
   signal_ = result.signal;
   progress_.seconds = result.seconds;
   const double step_seconds = seconds_since(started);

@@ -26,19 +26,13 @@ TEST(LeafSpeed, KnowsNothingUntilTheSecondStep) {
 }
 
 TEST(LeafSpeed, IgnoresOneStepThatIsOutOfLine) {
-  LeafSpeed speed = steady(1, 30);
-  speed.observe(31, 50);
-  speed.observe(32, 1);
-  speed.observe(33, 1);
-  EXPECT_NEAR(speed.seconds(), 1, 1e-12);
-}
-
-TEST(LeafSpeed, IgnoresOneEarlyStepThatIsOutOfLine) {
-  LeafSpeed speed = steady(1, 1);
-  speed.observe(2, 50);
-  speed.observe(3, 1);
-  speed.observe(4, 1);
-  EXPECT_NEAR(speed.seconds(), 1, 1e-12);
+  for (const std::uint64_t before : {1u, 2u, 3u, 30u}) {
+    LeafSpeed speed = steady(1, before);
+    speed.observe(before + 1, 50);
+    speed.observe(before + 2, 1);
+    speed.observe(before + 3, 1);
+    EXPECT_NEAR(speed.seconds(), 1, 1e-12) << "after " << before << " steps";
+  }
 }
 
 TEST(LeafSpeed, FollowsAChangeWithinThirtySteps) {
