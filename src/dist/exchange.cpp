@@ -54,13 +54,9 @@ Exchange::Exchange(Communicator& comm, std::size_t size, std::vector<Range> buck
       options_(options),
       me_(static_cast<std::size_t>(comm.rank())),
       own_sums_(buckets_.size()) {
-  for (const Range& bucket : buckets_) {
-    shards_.push_back(bucket_shards(bucket.size(), static_cast<std::size_t>(comm.size())));
-    for (Range& shard : shards_.back())
-      shard = {shard.begin + bucket.begin, shard.end + bucket.begin};
-  }
   flag_bytes_ = round_up(num_kinds * buckets_.size() * sizeof(std::uint64_t), page);
   make_memory(options_.shared_memory);
+  shards_ = plan_owners(buckets_, topology_.order_across());
 }
 
 Exchange::~Exchange() = default;

@@ -1,8 +1,12 @@
 #include "dist/shard_plan.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "tensor/checked.h"
 
 namespace motley {
+
 std::vector<Range> split_evenly(std::size_t n, std::size_t parts) {
   require<ConfigError>(parts > 0, "shard.parts", "cannot divide {} elements into 0 parts", n);
   std::vector<Range> ranges;
@@ -15,20 +19,29 @@ std::vector<Range> split_evenly(std::size_t n, std::size_t parts) {
   return ranges;
 }
 
-std::vector<Range> split_aligned(std::size_t n, std::size_t parts, std::size_t alignment) {
-  require<ConfigError>(alignment > 0, "shard.alignment",
-                       "shards of {} elements cannot be aligned to 0", n);
-  std::vector<Range> ranges = split_evenly(ceil_div(n, alignment), parts);
-  // Whole blocks are divided; only the last block may be short, so only its end needs clipping.
-  for (Range& range : ranges) {
-    range.begin = range.begin > n / alignment ? n : range.begin * alignment;
-    range.end = range.end > n / alignment ? n : range.end * alignment;
+std::vector<std::vector<Range>> plan_owners(std::span<const Range> buckets,
+                                            std::span<const int> order) {
+  require<ConfigError>(!order.empty(), "shard.order",
+                       "{} buckets cannot be divided between 0 ranks", buckets.size());
+  const std::size_t num_ranks = order.size();
+  std::vector<std::vector<Range>> owners;
+  std::size_t next = 0;  // in `order`: whose turn it is to own one block more
+  for (const Range& bucket : buckets) {
+    const std::size_t num_blocks = ceil_div(bucket.size(), owner_block);
+    std::vector<std::size_t> counts(num_ranks, num_blocks / num_ranks);
+    for (std::size_t i = 0; i < num_blocks % num_ranks; ++i, next = (next + 1) % num_ranks)
+      ++counts[static_cast<std::size_t>(order[next])];
+    std::vector<Range> shards;
+    std::size_t begin = bucket.begin;
+    for (const std::size_t count : counts) {
+      // Only the bucket's last block may be short.
+      const std::size_t size = std::min(count * owner_block, bucket.end - begin);
+      shards.push_back({begin, begin + size});
+      begin += size;
+    }
+    owners.push_back(std::move(shards));
   }
-  return ranges;
-}
-
-std::vector<Range> bucket_shards(std::size_t n, std::size_t num_ranks) {
-  return split_aligned(n, num_ranks, owner_block);
+  return owners;
 }
 
 }  // namespace motley

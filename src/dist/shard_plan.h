@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "dist/range.h"
@@ -14,16 +15,17 @@ namespace motley {
 /// is 0.
 std::vector<Range> split_evenly(std::size_t n, std::size_t parts);
 
-/// [0, n) in `parts` contiguous ranges that start at multiples of `alignment`, as even as that
-/// allows. Throws ConfigError when parts or alignment is 0.
-std::vector<Range> split_aligned(std::size_t n, std::size_t parts, std::size_t alignment);
-
 /// Elements that have one owner: shards start at multiples of this, so that partial sums over such
 /// blocks, and with them the norm, do not depend on the number of ranks. A multiple of every
 /// device's alignment and vector length.
 constexpr std::size_t owner_block = 4096;
 
-/// How a bucket of n parameters is divided between its owners, in whole blocks.
-std::vector<Range> bucket_shards(std::size_t n, std::size_t num_ranks);
+/// Who owns what of each bucket: by bucket, then by rank, contiguous ranges of whole blocks that
+/// follow each other in the order of ranks. A bucket's blocks are divided evenly; those that are
+/// left go to one rank each, taken in turn from `order`, which has every rank once, and the next
+/// bucket goes on where this one stopped. So over all buckets no rank owns more than one block more
+/// than another, also with more ranks than a bucket has blocks. Throws ConfigError without ranks.
+std::vector<std::vector<Range>> plan_owners(std::span<const Range> buckets,
+                                            std::span<const int> order);
 
 }  // namespace motley

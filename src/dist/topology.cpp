@@ -11,6 +11,16 @@ std::vector<int> Topology::order() const {
   return all;
 }
 
+std::vector<int> Topology::order_across() const {
+  std::vector<int> all;
+  for (std::size_t index = 0; all.size() < host_of.size(); ++index) {
+    for (const std::vector<int>& ranks : hosts) {
+      if (index < ranks.size()) all.push_back(ranks[index]);
+    }
+  }
+  return all;
+}
+
 Topology topology_of(const std::vector<int>& nodes) {
   Topology topology;
   std::vector<int> seen;

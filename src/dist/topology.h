@@ -16,6 +16,9 @@ struct Topology {
   /// All ranks, host after host: neighbours in this order are on one host where possible. Leaves of
   /// a step are handed out in this order.
   std::vector<int> order() const;
+  /// All ranks, one of each host in turn: neighbours in this order are on different hosts where
+  /// possible. Work between hosts is handed out in this order.
+  std::vector<int> order_across() const;
 };
 
 /// Collective.

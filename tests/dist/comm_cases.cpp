@@ -26,7 +26,7 @@ std::vector<std::size_t> sizes_for(const Communicator& comm) {
 
 void all_gather_shards_copies_every_shard(Communicator& comm) {
   for (const std::size_t n : sizes_for(comm)) {
-    const std::vector<Range> shards = split_aligned(n, num_ranks(comm), 16);
+    const std::vector<Range> shards = split_evenly(n, num_ranks(comm));
     std::vector<float> values(n, -1.0f);
     const Range mine = shards[own_index(comm)];
     for (std::size_t i = mine.begin; i < mine.end; ++i) values[i] = static_cast<float>(i % 65521);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -42,22 +42,73 @@ TEST(SplitEvenly, RefusesNoParts) {
   EXPECT_THROW(split_evenly(5, 0), ConfigError);
 }
 
-TEST(SplitAligned, StartsAtMultiplesAndCoversAll) {
-  for (const std::size_t n : {0u, 1u, 63u, 64u, 65u, 127u, 128u, 129u, 1000u}) {
-    for (const std::size_t parts : {1u, 2u, 3u, 8u}) {
-      for (const std::size_t alignment : {1u, 64u}) {
-        const std::vector<Range> ranges = split_aligned(n, parts, alignment);
-        expect_partition(ranges, n);
-        for (const Range& range : ranges)
-          EXPECT_TRUE(range.begin % alignment == 0 || range.begin == n);
-      }
-    }
-  }
-  EXPECT_EQ(split_aligned(130, 2, 64), (std::vector<Range>{{0, 128}, {128, 130}}));
+std::vector<int> in_rank_order(std::size_t num_ranks) {
+  std::vector<int> order(num_ranks);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
 }
 
-TEST(SplitAligned, RefusesNoAlignment) {
-  EXPECT_THROW(split_aligned(5, 1, 0), ConfigError);
+/// As src/model/params.cpp cuts a row of parameters: 1 MiB, then 4 MiB each, then the rest.
+std::vector<Range> typical_buckets(std::size_t num_blocks) {
+  std::vector<Range> buckets{{0, std::min<std::size_t>(64, num_blocks) * owner_block}};
+  while (buckets.back().end < num_blocks * owner_block) {
+    const std::size_t begin = buckets.back().end;
+    buckets.push_back({begin, std::min(begin + 256 * owner_block, num_blocks * owner_block)});
+  }
+  return buckets;
+}
+
+/// Elements by rank, over all buckets.
+std::vector<std::size_t> owned_by_rank(const std::vector<std::vector<Range>>& owners) {
+  std::vector<std::size_t> owned(owners.at(0).size(), 0);
+  for (const std::vector<Range>& shards : owners) {
+    for (std::size_t rank = 0; rank < owned.size(); ++rank) owned[rank] += shards[rank].size();
+  }
+  return owned;
+}
+
+TEST(PlanOwners, DividesEveryBucketIntoWholeBlocks) {
+  const std::vector<Range> buckets{{0, 0},          {0, 1},         {4096, 8192},
+                                   {8192, 30000},   {32768, 40960}, {40960, 40960 + 17 * 4096},
+                                   {131072, 135169}};
+  for (const std::size_t num_ranks : {1u, 2u, 3u, 8u, 64u}) {
+    const auto owners = plan_owners(buckets, in_rank_order(num_ranks));
+    ASSERT_EQ(owners.size(), buckets.size());
+    for (std::size_t b = 0; b < buckets.size(); ++b) {
+      ASSERT_EQ(owners[b].size(), num_ranks);
+      std::vector<Range> from_zero;
+      for (const Range& shard : owners[b]) {
+        from_zero.push_back({shard.begin - buckets[b].begin, shard.end - buckets[b].begin});
+        const Range last = from_zero.back();
+        EXPECT_TRUE(last.begin % owner_block == 0 || last.empty()) << "bucket " << b;
+      }
+      expect_partition(from_zero, buckets[b].size());
+    }
+  }
+}
+
+TEST(PlanOwners, GivesNobodyMoreThanABlockMore) {
+  for (const std::size_t num_ranks : {2u, 3u, 7u, 255u, 256u, 257u, 1000u, 1024u}) {
+    for (const std::size_t num_blocks : {1u, 63u, 3000u, 7711u, 30381u}) {
+      const auto owned =
+          owned_by_rank(plan_owners(typical_buckets(num_blocks), in_rank_order(num_ranks)));
+      const auto [least, most] = std::minmax_element(owned.begin(), owned.end());
+      EXPECT_LE(*most - *least, owner_block) << num_blocks << " blocks, " << num_ranks << " ranks";
+    }
+  }
+}
+
+TEST(PlanOwners, SpreadsBucketsOfOneBlockOverRanks) {
+  std::vector<Range> buckets;
+  for (std::size_t b = 0; b < 5; ++b) buckets.push_back({b * owner_block, (b + 1) * owner_block});
+  const std::vector<int> order{0, 2, 1};  // ranks 0 and 1 on one host, 2 on another
+  const auto owners = plan_owners(buckets, order);
+  for (std::size_t b = 0; b < buckets.size(); ++b)
+    EXPECT_EQ(owners[b][static_cast<std::size_t>(order[b % 3])], buckets[b]);
+}
+
+TEST(PlanOwners, RefusesNoRanks) {
+  EXPECT_THROW(plan_owners(std::vector<Range>{{0, 1}}, {}), ConfigError);
 }
 
 TEST(Range, Intersects) {
