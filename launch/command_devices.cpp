@@ -10,6 +10,7 @@
 
 #include "dist/placement.h"
 #include "dist/placement_devices.h"
+#include "dist/placement_near.h"
 #include "launch/command.h"
 #include "tensor/device_info.h"
 #include "tensor/error.h"
@@ -28,6 +29,8 @@ void print_text(const std::vector<DeviceInfo>& devices) {
         info.features.empty() ? "none of note" : fmt::format("{}", fmt::join(info.features, " "));
     std::string identity = info.pci.empty() ? "no PCI address" : "pci:" + info.pci;
     if (!info.uuid.empty()) identity += ", uuid " + info.uuid;
+    const std::vector<int> near = processors_near(info.pci, pci_devices_directory);
+    if (!near.empty()) identity += ", near processors " + format_processor_list(near);
     if (!info.other_platforms.empty())
       identity += fmt::format(", also shown by {}", fmt::join(info.other_platforms, ", "));
     fmt::print(
@@ -58,6 +61,7 @@ void print_json(const std::vector<DeviceInfo>& devices) {
                     {"identity", info.identity},
                     {"pci", info.pci},
                     {"uuid", info.uuid},
+                    {"near_processors", processors_near(info.pci, pci_devices_directory)},
                     {"other_platforms", info.other_platforms},
                     {"global_memory", info.global_memory},
                     {"max_allocation", info.max_allocation},

@@ -3,6 +3,7 @@
 #include "dist/agree.h"
 #include "dist/placement.h"
 #include "dist/placement_devices.h"
+#include "dist/placement_near.h"
 #include "tensor/error.h"
 #include "tensor/log.h"
 
@@ -22,13 +23,18 @@ DeviceSettings device_settings(const DeviceInfo& info, const DeviceChoiceSetting
 PlacedDevice place_device(Communicator& comm, const DeviceChoiceSettings& settings) {
   const DeviceSpec spec =
       agree(comm, "reading device.use", [&] { return DeviceSpec::parse(settings.use); });
-  const Placement placement = place(comm, core_need(spec.list_for(comm.host()), comm.local_rank()));
+  Placement placement = place(comm, core_need(spec.list_for(comm.host()), comm.local_rank()));
   for (const std::string& warning : placement.warnings) log::warn("{}", warning);
-  log::debug("{}", placement.summary());
   const std::vector<DeviceInfo> devices =
       agree(comm, "listing the devices", [] { return list_devices(); });
   const DeviceSharing sharing = settings.share ? DeviceSharing::allow : DeviceSharing::refuse;
   const DeviceInfo info = agree_on_device(comm, devices, spec, sharing);
+  const std::string warning = bind_near(comm, placement, info);
+  if (!warning.empty()) {
+    log::warn("{}", warning);
+    placement.warnings.push_back(warning);
+  }
+  log::debug("{}", placement.summary());
   return {placement, info, devices};
 }
 

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "dist/shard_plan.h"
 
@@ -162,6 +163,10 @@ std::string explain_slow_placement(const DeviceInfo& device, const Placement& pl
 std::string format_processors(std::span<const Processor> processors) {
   std::vector<int> ids;
   for (const Processor& processor : processors) ids.push_back(processor.id);
+  return format_processor_list(std::move(ids));
+}
+
+std::string format_processor_list(std::vector<int> ids) {
   std::sort(ids.begin(), ids.end());
   std::string text;
   for (std::size_t i = 0; i < ids.size();) {

@@ -77,6 +77,7 @@ std::string explain_slow_placement(const DeviceInfo& device, const Placement& pl
 
 /// "0-3,8" for processors 0, 1, 2, 3 and 8.
 std::string format_processors(std::span<const Processor> processors);
+std::string format_processor_list(std::vector<int> ids);
 /// The processors of "0-3,8", as the kernel writes lists in /sys; other text ends the list.
 std::vector<int> parse_processor_list(std::string_view text);
 
