@@ -114,9 +114,11 @@ std::optional<PlanChange> LeafBalancer::improve(const PlanChange& base, const Le
                                                 const LeafCosts& costs) const {
   PlanChange change = base;
   change.plan = choose_plan(costs, leaves_, order_);
-  change.gain = predicted_seconds(current, costs) / predicted_seconds(change.plan, costs) - 1;
-  // A comparison with a gain that is not a number fails too: times of 0 are no measurements.
-  if (!(change.gain > least_gain)) return std::nullopt;
+  const double now = predicted_seconds(current, costs);
+  const double then = predicted_seconds(change.plan, costs);
+  // This also excludes times of 0, which are no measurements.
+  if (!(now - then > least_difference && now > then * (1 + least_gain))) return std::nullopt;
+  change.gain = now / then - 1;
   find_excess(change, current, costs);
   for (std::size_t r = 0; r < current.ranges.size(); ++r) {
     const bool had_leaves = !current.ranges[r].empty();

@@ -54,9 +54,10 @@ std::string format_leaves(const LeafPlan& plan);
 /// Rank 0 decides, every `replan_every` steps, and tells the others.
 ///
 /// A plan changes when the predicted time of a step, from smoothed times per leaf, falls by more
-/// than 4 %; then all leaves move at once, for nothing travels with them. A rank that would only
-/// delay the others gets no leaves and keeps its last measurement; it is measured again with one
-/// leaf for two steps, so seldom that this costs less than 1 % of the time.
+/// than 4 % and by more than can be noise; then all leaves move at once, for nothing travels with
+/// them. A rank that would only delay the others gets no leaves and keeps its last measurement; it
+/// is measured again with one leaf for two steps, so seldom that this costs less than 1 % of the
+/// time.
 class LeafBalancer {
  public:
   /// order: see LeafPlan. Starts with an even plan at first_step.

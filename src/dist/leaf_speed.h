@@ -7,6 +7,10 @@
 
 namespace motley {
 
+/// Seconds of a step. When ranks differ by less, that is what other threads, interrupts and the
+/// clock do to a step and says nothing about devices: it changes no plan and blames nobody.
+constexpr double least_difference = 2e-3;
+
 /// Follows a change of speed within some tens of steps and ignores single steps that are out of
 /// line: an average with weights that fall by a factor e in ten steps, over medians of three.
 class LeafSpeed {

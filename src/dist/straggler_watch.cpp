@@ -31,7 +31,9 @@ std::vector<Straggler> StragglerWatch::end_window() {
     for (std::size_t other = 0; other < busy_.size(); ++other) {
       if (other != r && busy_[other] > 0) others.push_back(busy_[other]);
     }
-    const bool is_low = !others.empty() && median(others) < low_score * busy_[r];
+    const double noise = least_difference * window;
+    const bool is_low = !others.empty() && median(others) < low_score * busy_[r] &&
+                        median(others) < busy_[r] - noise;
     low_[r] = is_low ? low_[r] + 1 : 0;
     if (low_[r] == patience) found.push_back({static_cast<int>(r), median(others) / busy_[r]});
   }

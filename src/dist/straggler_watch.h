@@ -18,7 +18,8 @@ struct Straggler {
 };
 
 /// Looks at windows of 20 steps. A rank whose score is below 0.7 in three windows in a row is
-/// reported once, and again only after a window in which it kept up.
+/// reported once, and again only after a window in which it kept up. Differences that can be noise
+/// (least_difference) do not count.
 class StragglerWatch {
  public:
   static constexpr std::size_t window = 20;  // steps

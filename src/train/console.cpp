@@ -118,6 +118,10 @@ std::string format_duration(double seconds) {
   return seconds < day ? two(hour, 'h', minute, 'm') : two(day, 'd', hour, 'h');
 }
 
+std::string format_short_time(double seconds) {
+  return seconds < 1 ? fmt::format("{:.1f} ms", seconds * 1e3) : fmt::format("{:.2f} s", seconds);
+}
+
 std::vector<std::string> format_startup(const StartupTable& table) {
   const ModelConfig& m = table.model;
   std::uint64_t leaves = 0;

@@ -52,6 +52,8 @@ std::vector<std::string> format_startup(const StartupTable& table);
 std::string format_bytes(double bytes);
 std::string format_count(double count);
 std::string format_duration(double seconds);
+/// For what takes a part of a step: "8.3 ms", from a second on "2.41 s".
+std::string format_short_time(double seconds);
 
 class Console {
  public:

@@ -31,11 +31,11 @@ void Trainer::report(const PlanChange& change) {
   console_.planned(change);
   for (const int rank : change.left_out) {
     log::warn(
-        "{} is too slow to help: a leaf takes {:.2f} s there, and the others do all of them in "
+        "{} is too slow to help: a leaf takes {} there, and the others do all of them in "
         "less; it gets none from step {} on and is measured again now and then\n"
         "fix: larger steps (train.global_batch), smaller leaves (train.micro_batch), or the job "
         "without this device",
-        describe_rank(rank), change.leaf_seconds[static_cast<std::size_t>(rank)],
+        describe_rank(rank), format_short_time(change.leaf_seconds[static_cast<std::size_t>(rank)]),
         change.first_step + 1);
   }
 }

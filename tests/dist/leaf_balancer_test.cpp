@@ -58,6 +58,23 @@ TEST(LeafBalancer, KeepsAnEvenPlanForEqualRanks) {
   });
 }
 
+// What is three times as much of next to nothing is next to nothing.
+TEST(LeafBalancer, TakesShortDifferencesForNoise) {
+  on_ranks(3, 6, [](Communicator&, Fleet& fleet) {
+    for (int i = 0; i < 5; ++i) {
+      fleet.train({0.0003, 0.0009, 0.0003}, 30);
+      fleet.train({0.0009, 0.0003, 0.0003}, 30);
+    }
+    EXPECT_TRUE(fleet.changes.empty());
+    EXPECT_EQ(fleet.counts(), (Counts{2, 2, 2}));
+  });
+  // With more leaves it is not.
+  on_ranks(3, 60, [](Communicator&, Fleet& fleet) {
+    fleet.train({0.0003, 0.0009, 0.0003}, 30);
+    EXPECT_LT(fleet.counts()[1], 20u);
+  });
+}
+
 TEST(LeafBalancer, PlansAroundARankThatBecomesThreeTimesAsSlowWithinFiftySteps) {
   on_ranks(3, 12, [](Communicator& comm, Fleet& fleet) {
     fleet.train({1, 1, 1}, 25);

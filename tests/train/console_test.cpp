@@ -177,6 +177,8 @@ TEST(Format, IsAsPeopleRead) {
   EXPECT_EQ(format_duration(66'120), "18h22m");
   EXPECT_EQ(format_duration(273'600), "3d04h");
   EXPECT_EQ(format_duration(1.0 / 0.0), "?");
+  EXPECT_EQ(format_short_time(0.00834), "8.3 ms");
+  EXPECT_EQ(format_short_time(2.409), "2.41 s");
 }
 
 }  // namespace
