@@ -18,6 +18,7 @@ constexpr double chunk_depth = 160;
 
 std::vector<Sizes> rows_of(const std::vector<std::size_t>& sizes, std::size_t second) {
   std::vector<Sizes> rows;
+  rows.reserve(sizes.size());
   for (const std::size_t size : sizes) rows.push_back({size, second});
   return rows;
 }
