@@ -78,7 +78,7 @@ class Variant {
     train_.device().stream().finish();
     comm_.barrier();
     const auto start = Clock::now();
-    const StepResult result = train_.run(plan, [&] { return Batch(batch); },
+    const StepResult result = train_.run(plan, [&](std::size_t) { return Batch(batch); },
                                          {.learning_rate = 6e-4f, .step = number + 1});
     train_.decoder();
     train_.device().stream().finish();

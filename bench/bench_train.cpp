@@ -43,7 +43,7 @@ int run(std::size_t steps, const DeviceChoiceSettings& choice) {
   for (std::size_t step = 0; step < warm_up_steps + steps; ++step) {
     const Batch batch = bench::workload_batch(step, B);
     const auto start = Clock::now();
-    result = train.run(even_plan(1, train.rank_order()), [&] { return batch; },
+    result = train.run(even_plan(1, train.rank_order()), [&](std::size_t) { return Batch(batch); },
                        {.learning_rate = 6e-4f, .step = step + 1});
     device->stream().finish();
     if (step >= warm_up_steps) seconds.push_back(seconds_since(start));

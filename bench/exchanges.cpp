@@ -45,8 +45,9 @@ HostExchange::HostExchange(Communicator& comm, std::size_t size, const ExchangeO
                            Split split)
     : comm_(comm), exchange_(comm, size, buckets_of(size), options), adder_(exchange_) {
   const LeafPlan plan = plan_of(split, exchange_.topology().order());
-  num_leaves_ = plan.num_leaves();
-  for (const Range& range : plan.ranges) nodes_.push_back(maximal_nodes(range, num_leaves_));
+  round_.num_leaves = plan.num_leaves();
+  for (const Range& range : plan.ranges)
+    round_.nodes.push_back(maximal_nodes(range, round_.num_leaves));
 }
 
 void HostExchange::reduce() {
@@ -70,16 +71,15 @@ void HostExchange::gather() {
 }
 
 void HostExchange::reserve() {
-  std::size_t most = 1;
-  for (const std::vector<Range>& own : nodes_) most = std::max(most, own.size());
-  exchange_.reserve_slots(most);
+  exchange_.reserve(exchange_.room_for(std::span(&round_, 1)));
 }
 
 void HostExchange::run(std::size_t times) {
   reserve();
   comm_.run([&] {
     for (std::size_t i = 0; i < times; ++i) {
-      exchange_.plan_step(nodes_, num_leaves_);
+      exchange_.plan_step(std::span(&round_, 1));
+      exchange_.begin_round();
       const auto start = Clock::now();
       reduce();
       reduce_seconds_ += seconds_since(start);
@@ -93,13 +93,15 @@ void HostExchange::run(std::size_t times) {
 void HostExchange::check() {
   // What a sum over leaves comes to when each of a rank's nodes is its number plus one.
   float expected = 0;
-  for (std::size_t rank = 0; rank < nodes_.size(); ++rank)
-    expected += static_cast<float>((rank + 1) * nodes_[rank].size());
+  for (std::size_t rank = 0; rank < round_.nodes.size(); ++rank)
+    expected += static_cast<float>((rank + 1) * round_.nodes[rank].size());
   const auto mine = static_cast<float>(comm_.rank() + 1);
   std::size_t num_wrong = 0;
   reserve();
-  exchange_.plan_step(nodes_, num_leaves_);
-  for (std::size_t slot = 0; slot < nodes_[static_cast<std::size_t>(comm_.rank())].size(); ++slot) {
+  exchange_.plan_step(std::span(&round_, 1));
+  exchange_.begin_round();
+  for (std::size_t slot = 0; slot < round_.nodes[static_cast<std::size_t>(comm_.rank())].size();
+       ++slot) {
     const std::span<float> gradient = exchange_.gradients({exchange_.my_peer(), slot});
     std::fill(gradient.begin(), gradient.end(), mine);
   }
@@ -108,8 +110,7 @@ void HostExchange::check() {
   const std::span<float> values = exchange_.values(exchange_.my_peer());
   for (std::size_t bucket = 0; bucket < exchange_.num_buckets(); ++bucket) {
     const Range own = exchange_.owned(bucket);
-    const std::span<float> sum = exchange_.gradients({exchange_.my_peer(), 0});
-    std::copy_n(sum.begin() + static_cast<std::ptrdiff_t>(own.begin), own.size(),
+    std::copy_n(exchange_.sums(bucket).begin(), own.size(),
                 values.begin() + static_cast<std::ptrdiff_t>(own.begin));
   }
   comm_.run([&] { gather(); });
@@ -124,11 +125,12 @@ DeviceExchange::DeviceExchange(Device& device, Communicator& comm, std::size_t s
     : device_(device), comm_(comm), reducer_(device, comm, layout_of(size), {options}) {}
 
 void DeviceExchange::run(std::size_t times) {
-  const LeafPlan plan = even_plan(reducer_.rank_order().size(), reducer_.rank_order());
+  const std::vector<int>& order = reducer_.rank_order();
+  const LeafDeal deal = deal_leaves(even_plan(order.size(), order), order, reducer_.dealing());
   seconds_ = 0;
   for (std::size_t i = 0; i < times; ++i) {
     comm_.barrier();
-    reducer_.begin_step(plan);  // from here on the communication thread waits for buckets
+    reducer_.begin_step(deal);  // from here on the communication thread waits for buckets
     device_.stream().finish();
     const auto start = Clock::now();
     for (std::size_t bucket = 0; bucket < reducer_.num_buckets(); ++bucket)

@@ -40,8 +40,7 @@ class HostExchange {
 
   Communicator& comm_;
   Exchange exchange_;
-  std::vector<std::vector<Range>> nodes_;
-  std::size_t num_leaves_ = 0;
+  Contributions round_;
   HostAdder adder_;
   double reduce_seconds_ = 0;
   double gather_seconds_ = 0;

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <atomic>
 
-#include "dist/agree.h"
+#include "dist/recorded.h"
 #include "dist/shard_plan.h"
 #include "tensor/checked.h"
-#include "tensor/half.h"
 #include "tensor/log.h"
 
 namespace motley {
@@ -14,49 +13,40 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-// What a rank's flags tell its host, for each bucket: the number of the last step of which it
-// holds.
-enum Kind : int { published, own_updated, all_updated, num_kinds };
+/// Of so many floats, in whole pages.
+std::size_t bytes_of(std::size_t num_floats) {
+  return round_up(checked_mul(num_floats, sizeof(float)), page);
+}
 
-/// Marks an operation in the flight recorder for as long as it lives.
-class Recorded {
- public:
-  Recorded(Communicator& comm, std::string_view what, std::size_t bucket, int peer = -1)
-      : comm_(comm) {
-    comm_.recorder().begin(what, static_cast<int>(bucket), peer);
-  }
-  Recorded(const Recorded&) = delete;
-  Recorded& operator=(const Recorded&) = delete;
-  ~Recorded() { comm_.recorder().end(); }
-
- private:
-  Communicator& comm_;
-};
-
-/// The parts [begin, end) that add up to a plan's results, in blocks that stay in the nearest cache
-/// while all additions pass over them.
-void add_in_blocks(std::vector<float*>& inputs, const MergePlan& plan, std::size_t size) {
-  constexpr std::size_t block = 4096;
-  for (std::size_t begin = 0; begin < size; begin += block) {
-    const std::size_t num = std::min(block, size - begin);
-    for (const TreeAdd& merge : plan.merges)
-      add_to({inputs[merge.into] + begin, num}, {inputs[merge.from] + begin, num});
-  }
+GradientMemory as_in_the_row(const std::vector<Range>& buckets, std::size_t size) {
+  GradientMemory memory{.begin = {}, .size = size, .sums = SumPlace::in_place};
+  for (const Range& bucket : buckets) memory.begin.push_back(bucket.begin);
+  return memory;
 }
 
 }  // namespace
 
-Exchange::Exchange(Communicator& comm, std::size_t size, std::vector<Range> buckets,
+Exchange::Exchange(Communicator& comm, std::size_t size, const std::vector<Range>& buckets,
                    const ExchangeOptions& options)
+    : Exchange(comm, size, buckets, options, as_in_the_row(buckets, size)) {}
+
+Exchange::Exchange(Communicator& comm, std::size_t size, std::vector<Range> buckets,
+                   const ExchangeOptions& options, GradientMemory gradients)
     : comm_(comm),
       size_(size),
       buckets_(std::move(buckets)),
       options_(options),
+      gradients_(std::move(gradients)),
       me_(static_cast<std::size_t>(comm.rank())),
       own_sums_(buckets_.size()) {
   flag_bytes_ = round_up(num_kinds * buckets_.size() * sizeof(std::uint64_t), page);
   make_memory(options_.shared_memory);
   shards_ = plan_owners(buckets_, topology_.order_across());
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    sums_begin_.push_back(sums_size_);
+    sums_size_ += round_up(owned(b).size(), page / sizeof(float));
+  }
+  if (gradients_.sums == SumPlace::apart) reserve({});
 }
 
 Exchange::~Exchange() = default;
@@ -67,7 +57,7 @@ void Exchange::make_memory(bool shared) {
   my_host_ = static_cast<std::size_t>(topology_.host_of[me_]);
   my_peer_ = static_cast<std::size_t>(topology_.index_of[me_]);
   const std::size_t bytes =
-      checked_add(flag_bytes_, checked_mul(2, round_up(checked_mul(size_, sizeof(float)), page)));
+      checked_add(checked_add(flag_bytes_, bytes_of(gradients_.size)), bytes_of(size_));
   std::string problem;
   try {
     memory_ = std::make_unique<SharedMemory>(comm_, bytes, peers());
@@ -83,42 +73,80 @@ void Exchange::make_memory(bool shared) {
 }
 
 std::span<float> Exchange::gradients(Place place) const {
-  if (place.slot > 0) {
-    const auto bytes = slots_.at(place.slot - 1)->segment(place.peer);
-    return {reinterpret_cast<float*>(bytes.data()), size_};
-  }
-  const auto bytes = memory_->segment(place.peer).subspan(flag_bytes_);
-  return {reinterpret_cast<float*>(bytes.data()), size_};
+  const std::span<std::byte> bytes = place.slot > 0
+                                         ? slots_.at(place.slot - 1)->segment(place.peer)
+                                         : memory_->segment(place.peer).subspan(flag_bytes_);
+  return {reinterpret_cast<float*>(bytes.data()), gradients_.size};
+}
+
+std::span<float> Exchange::gradients(Place place, const Range& part) const {
+  std::size_t b = 0;
+  while (buckets_[b].end < part.end) ++b;
+  return gradients(place).subspan(gradients_.begin[b] + part.begin - buckets_[b].begin,
+                                  part.size());
 }
 
 std::span<float> Exchange::values(std::size_t peer) const {
-  const std::size_t offset = flag_bytes_ + round_up(size_ * sizeof(float), page);
-  const auto bytes = memory_->segment(peer).subspan(offset);
+  const auto bytes = memory_->segment(peer).subspan(flag_bytes_ + bytes_of(gradients_.size));
   return {reinterpret_cast<float*>(bytes.data()), size_};
+}
+
+std::span<float> Exchange::sums(std::size_t slot, std::size_t bucket) const {
+  const Range part = owned(bucket);
+  if (gradients_.sums == SumPlace::in_place) return gradients({my_peer_, slot}, part);
+  auto* const floats = reinterpret_cast<float*>(sums_[slot]->segment(0).data());
+  return {floats + sums_begin_[bucket], part.size()};
+}
+
+std::shared_ptr<const void> Exchange::sums_memory() const {
+  return gradients_.sums == SumPlace::in_place ? memory({my_peer_, 0}) : sums_[0]->owner(0);
 }
 
 std::shared_ptr<const void> Exchange::memory(Place place) const {
   return place.slot > 0 ? slots_.at(place.slot - 1)->owner(place.peer) : memory_->owner(place.peer);
 }
 
-std::uint64_t* Exchange::flag(std::size_t peer, int kind, std::size_t bucket) const {
+void Exchange::reserve(const ExchangeRoom& room) {
+  while (slots_.size() + 1 < room.slots)
+    slots_.push_back(std::make_unique<SharedMemory>(comm_, bytes_of(gradients_.size), peers()));
+  const int me = comm_.rank();
+  while (gradients_.sums == SumPlace::apart && sums_.size() < room.sums) {
+    // One that owns nothing takes part as well.
+    const std::size_t bytes = std::max(page, bytes_of(sums_size_));
+    sums_.push_back(std::make_unique<SharedMemory>(comm_, bytes, std::span(&me, 1)));
+  }
+}
+
+std::uint64_t* Exchange::flag(std::size_t peer, Kind kind, std::size_t bucket) const {
   auto* flags = reinterpret_cast<std::uint64_t*>(memory_->segment(peer).data());
   return flags + static_cast<std::size_t>(kind) * buckets_.size() + bucket;
 }
 
-void Exchange::raise(int kind, std::size_t bucket) {
-  std::atomic_ref(*flag(my_peer_, kind, bucket)).store(step_, std::memory_order_release);
+void Exchange::raise(Kind kind, std::size_t bucket, std::uint64_t number) {
+  std::atomic_ref(*flag(my_peer_, kind, bucket)).store(number, std::memory_order_release);
 }
 
-void Exchange::await(std::size_t peer, int kind, std::size_t bucket) {
+void Exchange::await(std::size_t peer, Kind kind, std::size_t bucket, std::uint64_t number) {
   const std::atomic_ref value(*flag(peer, kind, bucket));
-  if (value.load(std::memory_order_acquire) >= step_) return;
+  if (value.load(std::memory_order_acquire) >= number) return;
   const Recorded operation(comm_, kind == published ? "gradient of a peer" : "parameters of a peer",
                            bucket, peers()[peer]);
   comm_.wait_until([&] {
     progress();
-    return value.load(std::memory_order_acquire) >= step_;
+    return value.load(std::memory_order_acquire) >= number;
   });
+}
+
+void Exchange::release(std::size_t bucket) {
+  raise(released, bucket, round_);
+}
+
+bool Exchange::is_released(std::size_t bucket, std::uint64_t round) const {
+  for (std::size_t peer = 0; peer < num_peers(); ++peer) {
+    const std::atomic_ref value(*flag(peer, released, bucket));
+    if (value.load(std::memory_order_acquire) < round) return false;
+  }
+  return true;
 }
 
 bool Exchange::progress() {
@@ -139,170 +167,8 @@ bool Exchange::handles(std::size_t r) const {
   return stand_in(my_host_, r) == comm_.rank();
 }
 
-void Exchange::reserve_slots(std::size_t num_slots) {
-  while (this->num_slots() < num_slots)
-    slots_.push_back(std::make_unique<SharedMemory>(comm_, size_ * sizeof(float), peers()));
-}
-
-void Exchange::plan_step(const std::vector<std::vector<Range>>& nodes, std::size_t num_leaves) {
-  ++step_;
-  sums_.assign(topology_.hosts.size(), {});
-  std::vector<Range> results;
-  std::size_t slots = 1;
-  for (std::size_t host = 0; host < sums_.size(); ++host) {
-    HostSums& sums = sums_[host];
-    for (std::size_t peer = 0; peer < topology_.hosts[host].size(); ++peer) {
-      const auto& own = nodes[static_cast<std::size_t>(topology_.hosts[host][peer])];
-      slots = std::max(slots, own.size());
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        sums.nodes.push_back(own[i]);
-        sums.places.push_back({peer, i + 1 == own.size() ? 0 : i + 1});
-      }
-    }
-    sums.plan = plan_merges(sums.nodes, num_leaves);
-    results.insert(results.end(), sums.plan.nodes.begin(), sums.plan.nodes.end());
-  }
-  final_plan_ = plan_merges(results, num_leaves);
-  require<ShapeError>(final_plan_.results.size() == 1 && final_plan_.nodes[0].size() == num_leaves,
-                      "exchange.leaves",
-                      "the ranks' leaves do not make up a step of {} leaves in the order of hosts",
-                      num_leaves);
-  require<ShapeError>(slots <= num_slots(), "exchange.slots",
-                      "a rank has {} nodes but there are {} slots; reserve them first", slots,
-                      num_slots());
-}
-
-/// Adds what this host has of `part`; returns where the results are. This rank alone touches `part`
-/// on this host.
-std::vector<Place> Exchange::add_on_host(const Range& part, Adder& adder) {
-  const HostSums& sums = sums_[my_host_];
-  const Place mine{my_peer_, 0};
-  std::vector<Place> places = sums.places;
-  for (const TreeAdd& merge : sums.plan.merges) {
-    // The sum of two numbers has the same bits either way: what is mine becomes the sum.
-    if (places[merge.from] == mine) std::swap(places[merge.into], places[merge.from]);
-    if (!part.empty()) adder.add(part, places[merge.into], places[merge.from]);
-  }
-  std::vector<Place> results;
-  for (const std::size_t i : sums.plan.results) results.push_back(places[i]);
-  return results;
-}
-
-std::span<std::uint16_t> Exchange::outbox(std::size_t bucket) {
-  std::vector<std::uint16_t>& outbox = reducing_[bucket % reducing_.size()].outbox16;
-  if (outbox.size() < buckets_[bucket].size()) outbox.resize(buckets_[bucket].size());
-  return std::span(outbox).first(buckets_[bucket].size());
-}
-
-void Exchange::start_reduce(std::size_t bucket, Adder& adder, Rounded rounded) {
-  raise(published, bucket);
-  for (std::size_t peer = 0; peer < num_peers(); ++peer) await(peer, published, bucket);
-  std::vector<std::vector<Place>> sums(static_cast<std::size_t>(comm_.size()));
-  {
-    const Recorded operation(comm_, "add on this host", bucket);
-    for (std::size_t r = 0; r < sums.size(); ++r) {
-      if (handles(r)) sums[r] = add_on_host(shards_[bucket][r], adder);
-    }
-    adder.finish();
-  }
-  own_sums_[bucket] = sums[me_];
-  exchange_parts(bucket, sums, rounded);
-}
-
-/// Other hosts' sums of this rank's part, of which there are `part` elements.
-void Exchange::receive_parts(UnderWay& way, std::size_t part) {
-  std::size_t arriving = 0;
-  for (std::size_t host = 0; host < sums_.size(); ++host) {
-    if (host != my_host_) arriving += sums_[host].plan.results.size() * part;
-  }
-  const bool is_f32 = options_.wire == Wire::f32;
-  if (way.inbox.size() < arriving) way.inbox.resize(arriving);
-  if (!is_f32 && way.inbox16.size() < arriving) way.inbox16.resize(arriving);
-  std::size_t at = 0;
-  for (std::size_t host = 0; host < sums_.size(); ++host) {
-    if (host == my_host_) continue;
-    const int from = stand_in(host, me_);
-    for (std::size_t i = 0; i < sums_[host].plan.results.size(); ++i, at += part) {
-      way.messages->receive(is_f32
-                                ? std::as_writable_bytes(std::span(way.inbox).subspan(at, part))
-                                : std::as_writable_bytes(std::span(way.inbox16).subspan(at, part)),
-                            from);
-    }
-  }
-}
-
-void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<Place>>& sums,
-                              Rounded rounded) {
-  const Recorded operation(comm_, "start to exchange", bucket);
-  UnderWay& way = reducing_[bucket % reducing_.size()];
-  if (!way.messages) way.messages = comm_.transfers();
-  receive_parts(way, owned(bucket).size());
-  std::size_t leaving = 0;
-  for (std::size_t r = 0; r < sums.size(); ++r) {
-    if (topology_.host_of[r] != topology_.host_of[me_])
-      leaving += sums[r].size() * shards_[bucket][r].size();
-  }
-  if (options_.wire == Wire::bf16 && way.outbox16.size() < leaving) way.outbox16.resize(leaving);
-  // Each rank starts with its right-hand neighbour, so that no rank is everybody's first target.
-  std::size_t at = 0;
-  for (std::size_t step = 1; step < sums.size(); ++step) {
-    const std::size_t r = (me_ + step) % sums.size();
-    if (topology_.host_of[r] == topology_.host_of[me_]) continue;
-    const Range& shard = shards_[bucket][r];
-    if (rounded == Rounded::yes) {
-      const auto values =
-          outbox(bucket).subspan(shard.begin - buckets_[bucket].begin, shard.size());
-      way.messages->send(std::as_bytes(values), static_cast<int>(r));
-      continue;
-    }
-    for (const Place& place : sums[r]) {
-      send_part(way, gradients(place).subspan(shard.begin, shard.size()), at, static_cast<int>(r));
-      at += shard.size();
-    }
-  }
-}
-
-void Exchange::send_part(UnderWay& way, std::span<const float> values, std::size_t offset16,
-                         int to) {
-  if (options_.wire == Wire::f32) return way.messages->send(std::as_bytes(values), to);
-  const auto narrow_part = std::span(way.outbox16).subspan(offset16, values.size());
-  convert_from_f32(std::as_writable_bytes(narrow_part), values, Dtype::bf16);
-  way.messages->send(std::as_bytes(narrow_part), to);
-}
-
-void Exchange::finish_reduce(std::size_t bucket) {
-  UnderWay& way = reducing_[bucket % reducing_.size()];
-  {
-    const Recorded operation(comm_, "reduce-scatter", bucket);
-    comm_.wait_until([&] { return progress() || way.messages->test(); });
-  }
-  const Recorded operation(comm_, "add over hosts", bucket);
-  const Range part = owned(bucket);
-  const std::span<float> mine = gradients({my_peer_, 0}).subspan(part.begin, part.size());
-  std::vector<float*> inputs;
-  std::size_t at = 0;
-  for (std::size_t host = 0; host < sums_.size(); ++host) {
-    if (host == my_host_) {
-      for (const Place& place : own_sums_[bucket])
-        inputs.push_back(gradients(place).subspan(part.begin, part.size()).data());
-      continue;
-    }
-    for (std::size_t i = 0; i < sums_[host].plan.results.size(); ++i, at += part.size()) {
-      const auto arrived = std::span(way.inbox).subspan(at, part.size());
-      if (options_.wire == Wire::bf16) {
-        convert_to_f32(arrived, std::as_bytes(std::span(way.inbox16).subspan(at, part.size())),
-                       Dtype::bf16);
-      }
-      inputs.push_back(arrived.data());
-    }
-  }
-  add_in_blocks(inputs, final_plan_, part.size());
-  const float* const sum = inputs[final_plan_.results[0]];
-  if (sum != mine.data()) std::copy_n(sum, part.size(), mine.begin());
-}
-
 void Exchange::start_gather(std::size_t bucket) {
-  raise(own_updated, bucket);
+  raise(own_updated, bucket, step_);
   const Recorded operation(comm_, "start to gather", bucket);
   UnderWay& way = gathering_[bucket % gathering_.size()];
   if (!way.messages) way.messages = comm_.transfers();
@@ -327,14 +193,14 @@ void Exchange::finish_gather(std::size_t bucket, const Take& take) {
     const Recorded operation(comm_, "all-gather", bucket);
     comm_.wait_until([&] { return progress() || way.messages->test(); });
   }
-  raise(all_updated, bucket);
+  raise(all_updated, bucket, step_);
   for (std::size_t r = 0; r < shards_[bucket].size(); ++r) {
     const Range& shard = shards_[bucket][r];
     if (r == me_ || shard.empty()) continue;
     const bool is_here = topology_.host_of[r] == topology_.host_of[me_];
     const auto holder = static_cast<std::size_t>(
         topology_.index_of[static_cast<std::size_t>(stand_in(my_host_, r))]);
-    if (holder != my_peer_) await(holder, is_here ? own_updated : all_updated, bucket);
+    if (holder != my_peer_) await(holder, is_here ? own_updated : all_updated, bucket, step_);
     take(shard, values(holder).subspan(shard.begin, shard.size()));
   }
 }

@@ -3,8 +3,7 @@
 namespace motley {
 
 void HostAdder::add(const Range& part, Place into, Place from) {
-  add_to(exchange_.gradients(into).subspan(part.begin, part.size()),
-         exchange_.gradients(from).subspan(part.begin, part.size()));
+  add_to(exchange_.gradients(into, part), exchange_.gradients(from, part));
 }
 
 }  // namespace motley

@@ -18,10 +18,11 @@ LeafPlan PlanSchedule::plan(std::uint64_t step) const {
   return entry->plan;
 }
 
-Range PlanSchedule::leaves(std::uint64_t step, int rank) const {
+std::optional<LeafPlan> PlanSchedule::plan_if_kept(std::uint64_t step) const {
   const std::lock_guard lock(mutex_);
   const Entry* entry = find(step);
-  return entry == nullptr ? Range{} : entry->plan.ranges.at(static_cast<std::size_t>(rank));
+  if (entry == nullptr) return std::nullopt;
+  return entry->plan;
 }
 
 void PlanSchedule::change(std::uint64_t first_step, LeafPlan plan) {

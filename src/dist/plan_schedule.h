@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 
 #include "dist/leaf_plan.h"
 
@@ -18,9 +19,9 @@ class PlanSchedule {
 
   /// The plan of a step. Throws ShapeError for a step that has been forgotten.
   LeafPlan plan(std::uint64_t step) const;
-  /// A rank's leaves of a step. Empty for a step that has been forgotten: it is over, and who asks
-  /// so late had no leaves in it.
-  Range leaves(std::uint64_t step, int rank) const;
+  /// The same; nothing for a step that has been forgotten: it is over, and who asks so late had no
+  /// leaves in it.
+  std::optional<LeafPlan> plan_if_kept(std::uint64_t step) const;
 
   /// `plan` holds from first_step on, in place of what was to hold there. Throws ShapeError when
   /// first_step lies before the last change.

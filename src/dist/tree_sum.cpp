@@ -5,6 +5,8 @@
 #include <xmmintrin.h>
 #endif
 
+#include "tensor/error.h"
+
 namespace motley {
 namespace {
 
@@ -116,6 +118,44 @@ std::vector<std::size_t> LeafStack::last_adds() const {
   std::vector<std::size_t> adds;
   climb(kept, adds);
   return adds;
+}
+
+std::size_t LeafStack::num_slots() const {
+  LeafStack rest = *this;
+  std::size_t num = kept_.size();
+  while (rest.next_ + 1 < leaves_.end) num = std::max(num, rest.end_leaf().slot + 1);
+  return num;
+}
+
+SumStack::Step SumStack::push(const Range& node, std::size_t num_leaves) {
+  if (is_complete() && node == Range{0, num_leaves}) {
+    kept_[0] = node;
+    num_leaves_ = num_leaves;
+    return {};
+  }
+  require<ShapeError>(
+      kept_.empty() ? node.begin == 0 : node.begin == kept_.back().end && num_leaves == num_leaves_,
+      "dist.node",
+      "the sum of leaves [{}, {}) of {} does not follow those that end with leaf {} "
+      "of {}",
+      node.begin, node.end, num_leaves, kept_.empty() ? 0 : kept_.back().end, num_leaves_);
+  num_leaves_ = num_leaves;
+  Step step;
+  step.is_free = kept_.empty() || !are_siblings(kept_.back(), node, num_leaves);
+  if (step.is_free) {
+    kept_.push_back(node);
+  } else {
+    kept_.back().end = node.end;
+  }
+  step.slot = kept_.size() - 1;
+  num_slots_ = std::max(num_slots_, kept_.size());
+  while (kept_.size() > 1 && are_siblings(kept_[kept_.size() - 2], kept_.back(), num_leaves)) {
+    const std::size_t end = kept_.back().end;
+    kept_.pop_back();
+    kept_.back().end = end;
+    ++step.num_merges;
+  }
+  return step;
 }
 
 void add_to(std::span<float> into, std::span<const float> from) {

@@ -56,6 +56,8 @@ class LeafStack {
   std::vector<std::size_t> last_adds() const;
   /// Whether the next leaf is the last; false when there are none.
   bool is_at_last() const { return next_ + 1 == leaves_.end; }
+  /// How many slots the leaves that are left take.
+  std::size_t num_slots() const;
 
  private:
   /// The node that the next leaf becomes part of, and the slots that are used up on the way.
@@ -65,6 +67,31 @@ class LeafStack {
   std::size_t num_leaves_ = 0;
   std::size_t next_ = 0;
   std::vector<Range> kept_;  // what lies in slots 0, 1, ...
+};
+
+/// How an owner sums nodes whose sums reach it one after another, in ascending order: as LeafStack
+/// does with leaves. In the end slot 0 has the sum of the whole tree; a whole tree that comes after
+/// another one is added to it.
+class SumStack {
+ public:
+  /// What becomes of a sum that arrives: it is added to `slot`, or copied there if that is free.
+  /// Then slot - 1 grows by slot, slot - 2 by slot - 1 and so on, num_merges times.
+  struct Step {
+    std::size_t slot = 0;
+    bool is_free = false;
+    std::size_t num_merges = 0;
+  };
+  /// Throws ShapeError for a node that does not follow the one before.
+  Step push(const Range& node, std::size_t num_leaves);
+  /// Slots that have been in use at once.
+  std::size_t num_slots() const { return num_slots_; }
+  /// Whether slot 0 has all there is of a tree.
+  bool is_complete() const { return kept_.size() == 1 && kept_[0] == Range{0, num_leaves_}; }
+
+ private:
+  std::vector<Range> kept_;  // what lies in slots 0, 1, ...
+  std::size_t num_leaves_ = 0;
+  std::size_t num_slots_ = 0;
 };
 
 /// into[i] += from[i]. Denormals count as zero, as on devices.

@@ -83,10 +83,15 @@ void Decoder::forward(Stream& s, const DeviceBatch& batch, const OnStageNeeded& 
 }
 
 void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
-                       const OnBucketReady& on_bucket_ready) {
+                       const OnBucketReady& on_bucket_ready, const OnStageBegins& on_stage_begins) {
   require<ShapeError>(!saved_.x.empty(), "model.backward",
                       "backward was called without a forward before it");
   const MicroBatchShape shape{batch.B, batch.T};
+  std::size_t stage = 0;
+  const auto begin_stage = [&] {
+    if (on_stage_begins) on_stage_begins(stage);
+  };
+  begin_stage();
   Tensor loss = device_.tensor({shape.N()});
   Tensor dnormalized = device_.tensor(saved_.normalized.shape());
   op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient}, saved_.normalized,
@@ -97,10 +102,10 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
   dnormalized = {};
   saved_.x = {};
   saved_.normalized = {};
-  std::size_t stage = 0;
   stage_done(stage++, on_bucket_ready);
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     Block& block = blocks_[layer];
+    begin_stage();
     if (recompute_ == Recompute::block) {
       run_block(s, block, saved_.block_inputs[layer], shape);
       saved_.block_inputs.pop_back();
@@ -109,6 +114,7 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
     block.attention.backward(s, dx, rope_table_, shape);
     stage_done(stage++, on_bucket_ready);
   }
+  begin_stage();
   if (!position_.value.empty()) op::position_embedding_backward(s, position_.gradient, dx, batch.T);
   op::embedding_backward(s, embedding_.gradient, dx, batch.index);
   stage_done(stage, on_bucket_ready);

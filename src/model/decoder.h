@@ -15,6 +15,10 @@ namespace motley {
 /// Told, during backward, the index of every bucket whose gradients are complete, in rising order.
 using OnBucketReady = std::function<void(std::size_t bucket)>;
 
+/// Told, during backward, of every stage before it adds to gradients, in rising order. A head that
+/// is tied to the embedding adds to that of the embedding in stage 0.
+using OnStageBegins = std::function<void(std::size_t stage)>;
+
 /// Asked for before parameters of a stage are used: returns when they may be.
 using OnStageNeeded = std::function<void(std::size_t stage)>;
 
@@ -33,7 +37,8 @@ class Decoder {
   /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the
   /// parameters'. Uses up what forward kept.
   void backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
-                const OnBucketReady& on_bucket_ready);
+                const OnBucketReady& on_bucket_ready,
+                const OnStageBegins& on_stage_begins = nullptr);
   /// Adds the sum of the tokens' losses to loss_sum[0] without gradients or kept activations.
   void evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum);
   /// The logits of the token after the last one of each sequence, [B, V].

@@ -17,11 +17,14 @@ class Copied final : public Carrier {
       : Carrier(parts),
         adder_(parts.exchange),
         staging_(parts.stream),
-        rounded_(parts.rows.layout.buckets.size()) {}
+        rounded_(parts.rows.layout.buckets.size()),
+        rounded_regions_(parts.rows.regions.regions.size()) {}
 
   HostMemory kind() const override { return HostMemory::copied; }
-  DeviceRow make_values() override { return make_row(parts_.device, parts_.rows.layout); }
-  DeviceRow make_slot(std::size_t) override { return make_row(parts_.device, parts_.rows.layout); }
+  DeviceRow make_values() override { return make_values_row(parts_.device, parts_.rows); }
+  DeviceRow make_slot(std::size_t) override {
+    return make_gradients_row(parts_.device, parts_.rows);
+  }
   Adder& adder() override { return adder_; }
 
   void begin_step(std::size_t num_nodes) override {
@@ -33,7 +36,7 @@ class Copied final : public Carrier {
   Tensor* rounded(std::size_t bucket) override {
     if (!rounds_) return nullptr;
     std::optional<Tensor>& tensor = rounded_.at(bucket);
-    if (!tensor) tensor = parts_.device.tensor({parts_.rows.range_of(bucket).size()}, Dtype::bf16);
+    if (!tensor) tensor = make_rounded(bucket);
     return &*tensor;
   }
 
@@ -50,8 +53,7 @@ class Copied final : public Carrier {
     return rounds_ ? Rounded::yes : Rounded::no;
   }
   void collect(std::size_t bucket) override {
-    const Range owned = parts_.exchange.owned(bucket);
-    staging_.write<float>(part(parts_.rows.slots.at(0), owned), host_slot(0, owned));
+    staging_.write<float>(parts_.rows.sums.at(bucket), parts_.exchange.sums(bucket));
     advance();
   }
   void finish_reduce() override {
@@ -77,6 +79,17 @@ class Copied final : public Carrier {
  private:
   Tensor part(const DeviceRow& row, const Range& range) const {
     return range.empty() ? Tensor() : parts_.rows.part(row, range);
+  }
+  /// Where gradients take turns in a place, so do they when they are rounded.
+  Tensor make_rounded(std::size_t bucket) {
+    const DeviceRows& rows = parts_.rows;
+    const std::size_t block = rows.layout.buckets[bucket].block;
+    const std::size_t index = rows.regions.of_block[block];
+    std::optional<Tensor>& region = rounded_regions_[index];
+    if (!region) region = parts_.device.tensor({rows.regions.regions[index].size()}, Dtype::bf16);
+    const Range range = rows.range_of(bucket);
+    const std::size_t begin = rows.layout.blocks[block].begin;
+    return region->slice(range.begin - begin, range.end - begin);
   }
   void read_gradients(std::size_t slot, const Range& range, const Event& ready) {
     staging_.read<float>(host_slot(slot, range), part(parts_.rows.slots.at(slot), range), ready);
@@ -112,7 +125,8 @@ class Copied final : public Carrier {
   HostAdder adder_;
   Staging staging_;
   bool rounds_ = false;
-  std::vector<std::optional<Tensor>> rounded_;  // by bucket, bf16
+  std::vector<std::optional<Tensor>> rounded_;          // by bucket, bf16
+  std::vector<std::optional<Tensor>> rounded_regions_;  // where these lie
 };
 
 }  // namespace

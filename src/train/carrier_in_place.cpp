@@ -15,8 +15,14 @@ class InPlace final : public Carrier, private Adder {
   HostMemory kind() const override { return HostMemory::in_place; }
   DeviceRow make_values() override { return wrap_values(); }
   DeviceRow make_slot(std::size_t index) override {
-    if (index >= parts_.exchange.num_slots()) return make_row(parts_.device, parts_.rows.layout);
+    if (!has_slot(index)) return make_gradients_row(parts_.device, parts_.rows);
     return wrap_slot({parts_.exchange.my_peer(), index});
+  }
+  Tensor make_sums(std::size_t bucket) override {
+    const Exchange& exchange = parts_.exchange;
+    if (exchange.sum_place() == SumPlace::in_place || exchange.owned(bucket).empty())
+      return Carrier::make_sums(bucket);
+    return parts_.device.wrap(exchange.sums(bucket), exchange.sums_memory());
   }
   Adder& adder() override { return *this; }
 

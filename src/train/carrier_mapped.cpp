@@ -11,12 +11,15 @@ namespace {
 class Mapped final : public Carrier {
  public:
   explicit Mapped(const CarrierParts& parts)
-      : Carrier(parts), adder_(parts.exchange), values_(parts.rows.layout.blocks.size()) {}
+      : Carrier(parts),
+        adder_(parts.exchange),
+        gradients_(parts.rows.layout.blocks.size()),
+        values_(parts.rows.layout.blocks.size()) {}
 
   HostMemory kind() const override { return HostMemory::mapped; }
   DeviceRow make_values() override { return wrap_values(); }
   DeviceRow make_slot(std::size_t index) override {
-    if (index >= parts_.exchange.num_slots()) return make_row(parts_.device, parts_.rows.layout);
+    if (!has_slot(index)) return make_gradients_row(parts_.device, parts_.rows);
     return wrap_slot({parts_.exchange.my_peer(), index});
   }
   Adder& adder() override { return adder_; }
@@ -28,10 +31,19 @@ class Mapped final : public Carrier {
     wait_for_gradients(ready, bucket);
     if (bucket != buckets_of(bucket).begin) return Rounded::no;  // came with the first of its block
     for (std::size_t slot = 0; slot < num_used_slots(); ++slot)
-      map(gradients_, parts_.rows.slots.at(slot).at(block_of(bucket)), ready);
+      map(gradients_.at(block_of(bucket)), parts_.rows.slots.at(slot).at(block_of(bucket)), ready);
     return Rounded::no;
   }
-  void finish_reduce() override { unmap(gradients_); }
+  void release(std::size_t bucket) override {
+    if (bucket + 1 == buckets_of(bucket).end) unmap(gradients_.at(block_of(bucket)));
+  }
+  /// In rounds, sums are in the host's memory alone.
+  void collect(std::size_t bucket) override {
+    if (parts_.exchange.sum_place() == SumPlace::in_place) return;
+    const Range owned = parts_.exchange.owned(bucket);
+    if (!owned.empty())
+      parts_.stream.write<float>(parts_.rows.sums.at(bucket), parts_.exchange.sums(bucket));
+  }
 
   void offer(std::size_t bucket, const Event& updated) override {
     wait_for_values(updated);
@@ -80,8 +92,8 @@ class Mapped final : public Carrier {
   }
 
   HostAdder adder_;
-  std::vector<Mapping> gradients_;
-  std::vector<std::vector<Mapping>> values_;  // by block
+  std::vector<std::vector<Mapping>> gradients_;  // by block, as are values
+  std::vector<std::vector<Mapping>> values_;
 };
 
 }  // namespace

@@ -21,6 +21,9 @@ HostMemory memory_that_suits(const DeviceInfo& info) {
 std::unique_ptr<Carrier> with_rows(std::unique_ptr<Carrier> carrier, DeviceRows& rows) {
   rows.values = carrier->make_values();
   rows.slots = {carrier->make_slot(0)};
+  rows.sums.clear();
+  for (std::size_t bucket = 0; bucket < rows.layout.buckets.size(); ++bucket)
+    rows.sums.push_back(carrier->make_sums(bucket));
   return carrier;
 }
 
@@ -47,11 +50,35 @@ Tensor DeviceRows::part(const DeviceRow& row, const Range& range) const {
   return row[block].slice(range.begin - begin, range.end - begin);
 }
 
-DeviceRow make_row(Device& device, const ParamLayout& layout) {
+DeviceRow DeviceRows::blocks_of(const std::vector<Tensor>& tensors) const {
   DeviceRow row;
-  for (const ParamLayout::Block& block : layout.blocks)
+  for (std::size_t block = 0; block < layout.blocks.size(); ++block) {
+    const std::size_t size = layout.blocks[block].end - layout.blocks[block].begin;
+    row.push_back(tensors[regions.of_block[block]].slice(0, size));
+  }
+  return row;
+}
+
+DeviceRow make_values_row(Device& device, const DeviceRows& rows) {
+  DeviceRow row;
+  for (const ParamLayout::Block& block : rows.layout.blocks)
     row.push_back(device.tensor({block.end - block.begin}));
   return row;
+}
+
+DeviceRow make_gradients_row(Device& device, const DeviceRows& rows) {
+  std::vector<Tensor> tensors;
+  for (const Range& region : rows.regions.regions)
+    tensors.push_back(device.tensor({region.size()}));
+  return rows.blocks_of(tensors);
+}
+
+Tensor Carrier::make_sums(std::size_t bucket) {
+  const Range owned = parts_.exchange.owned(bucket);
+  if (owned.empty()) return {};
+  return parts_.exchange.sum_place() == SumPlace::in_place
+             ? parts_.rows.part(parts_.rows.slots.at(0), owned)
+             : parts_.device.tensor({owned.size()});
 }
 
 void Carrier::take(const Range& part, std::span<const float> values) {
@@ -60,27 +87,30 @@ void Carrier::take(const Range& part, std::span<const float> values) {
 }
 
 std::span<float> Carrier::host_slot(std::size_t slot, const Range& range) const {
-  return part_of(parts_.exchange.gradients({parts_.exchange.my_peer(), slot}), range);
+  return parts_.exchange.gradients({parts_.exchange.my_peer(), slot}, range);
 }
 
 std::span<float> Carrier::host_values(const Range& range) const {
   return part_of(parts_.exchange.values(parts_.exchange.my_peer()), range);
 }
 
-DeviceRow Carrier::wrap(std::span<float> memory, const std::shared_ptr<const void>& owner) {
+DeviceRow Carrier::wrap_values() {
+  const std::size_t me = parts_.exchange.my_peer();
+  const std::span<float> values = parts_.exchange.values(me);
   DeviceRow row;
   for (const ParamLayout::Block& block : parts_.rows.layout.blocks)
-    row.push_back(parts_.device.wrap(part_of(memory, {block.begin, block.end}), owner));
+    row.push_back(parts_.device.wrap(part_of(values, {block.begin, block.end}),
+                                     parts_.exchange.memory({me, 0})));
   return row;
 }
 
-DeviceRow Carrier::wrap_values() {
-  const std::size_t me = parts_.exchange.my_peer();
-  return wrap(parts_.exchange.values(me), parts_.exchange.memory({me, 0}));
-}
-
 DeviceRow Carrier::wrap_slot(Place place) {
-  return wrap(parts_.exchange.gradients(place), parts_.exchange.memory(place));
+  const std::span<float> gradients = parts_.exchange.gradients(place);
+  std::vector<Tensor> tensors;
+  for (const Range& region : parts_.rows.regions.regions)
+    tensors.push_back(
+        parts_.device.wrap(part_of(gradients, region), parts_.exchange.memory(place)));
+  return parts_.rows.blocks_of(tensors);
 }
 
 void Carrier::wait_for_gradients(const Event& ready, std::size_t bucket) {

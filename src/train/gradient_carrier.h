@@ -10,6 +10,7 @@
 #include "dist/exchange.h"
 #include "model/params.h"
 #include "tensor/device.h"
+#include "train/gradient_ring.h"
 
 namespace motley {
 
@@ -25,20 +26,26 @@ std::string_view to_string(HostMemory memory);
 /// A row of all parameters or gradients on a device, a tensor for each block of the layout.
 using DeviceRow = std::vector<Tensor>;
 
-/// What a device holds. Slot 0 is where backward writes; the others hold sums put aside.
+/// What a device holds. Slot 0 is where backward writes; the others hold sums put aside. In a slot,
+/// blocks of the same region lie in the same memory.
 struct DeviceRows {
   ParamLayout layout;
+  GradientRegions regions;
   DeviceRow values = {};
   std::vector<DeviceRow> slots = {};
+  std::vector<Tensor> sums = {};  // by bucket: of what this rank owns, [owned size]
 
   Range range_of(std::size_t bucket) const {
     return {layout.buckets.at(bucket).begin, layout.buckets.at(bucket).end};
   }
   /// Elements `range` of the row, which lie in one block, as a view.
   Tensor part(const DeviceRow& row, const Range& range) const;
+  /// The row of gradients in a tensor for each region.
+  DeviceRow blocks_of(const std::vector<Tensor>& tensors) const;
 };
-/// A row in the device's own memory.
-DeviceRow make_row(Device& device, const ParamLayout& layout);
+/// Rows in the device's own memory.
+DeviceRow make_values_row(Device& device, const DeviceRows& rows);
+DeviceRow make_gradients_row(Device& device, const DeviceRows& rows);
 
 /// Returns when done(), which asks for a device's work, is true. Messages move on meanwhile: MPI
 /// works only when it is called.
@@ -67,10 +74,12 @@ class Carrier {
   virtual ~Carrier() = default;
 
   virtual HostMemory kind() const = 0;
-  /// Main thread: memory for the rows. Slots from the exchange's num_slots() on are the device's
+  /// Main thread: memory for the rows. Slots that the exchange has no room for are the device's
   /// alone.
   virtual DeviceRow make_values() = 0;
   virtual DeviceRow make_slot(std::size_t index) = 0;
+  /// Main thread: where the sums of this rank's part of a bucket come to be; slot 0 exists.
+  virtual Tensor make_sums(std::size_t bucket);
   /// Adds what lies in the memory of this host.
   virtual Adder& adder() = 0;
 
@@ -84,7 +93,10 @@ class Carrier {
   /// The bucket's gradients, complete at `ready`, reach the host. Says whether those for other
   /// hosts are in the exchange's outbox already.
   virtual Rounded publish(std::size_t bucket, const Event& ready) = 0;
-  /// The sums of this rank's part are on the host, in slot 0: they begin to come to the device.
+  /// This rank is done with the gradients of the bucket on its host: the device gets them back.
+  virtual void release(std::size_t) {}
+  /// All sums of this rank's part are in the exchange's sums(bucket): they begin to come to the
+  /// device.
   virtual void collect(std::size_t) {}
   /// Returns when all that was collected is there.
   virtual void finish_reduce() {}
@@ -101,12 +113,13 @@ class Carrier {
   std::size_t num_nodes() const { return num_nodes_; }
   /// How many slots hold nodes or are written by the exchange: at least slot 0.
   std::size_t num_used_slots() const { return num_nodes_ > 1 ? num_nodes_ : 1; }
-  /// This rank's memory as its host sees it.
+  /// This rank's memory as its host sees it; `range` lies in one bucket.
   std::span<float> host_slot(std::size_t slot, const Range& range) const;
   std::span<float> host_values(const Range& range) const;
   /// Rows over this host's memory.
   DeviceRow wrap_values();
   DeviceRow wrap_slot(Place place);
+  bool has_slot(std::size_t index) const { return index < parts_.exchange.room().slots; }
 
   void wait_for_gradients(const Event& ready, std::size_t bucket);
   void wait_for_values(const Event& updated);
@@ -122,13 +135,11 @@ class Carrier {
   CarrierParts parts_;
 
  private:
-  DeviceRow wrap(std::span<float> memory, const std::shared_ptr<const void>& owner);
-
   std::size_t num_nodes_ = 0;
 };
 
-/// The carrier for a device, and the rows' memory with it: values and slot 0. automatic: what suits
-/// the device; where memory cannot be shared with it after all, a warning, and copies.
+/// The carrier for a device, and the rows' memory with it: values, slot 0 and sums. automatic: what
+/// suits the device; where memory cannot be shared with it after all, a warning, and copies.
 std::unique_ptr<Carrier> make_carrier(const CarrierParts& parts, HostMemory memory);
 
 // Each in the file of its name.

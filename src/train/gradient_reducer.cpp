@@ -2,123 +2,98 @@
 
 #include <algorithm>
 
-#include "dist/shard_plan.h"
 #include "kernels/ops.h"
 #include "tensor/error.h"
 
 namespace motley {
-namespace {
 
-static_assert(owner_block % op::squares_chunk == 0, "an owner's sums of squares must be of chunks");
-
-std::vector<Range> bucket_ranges(const ParamLayout& layout) {
-  std::vector<Range> ranges;
-  for (const ParamLayout::Bucket& bucket : layout.buckets)
-    ranges.push_back({bucket.begin, bucket.end});
-  return ranges;
-}
-
-std::size_t num_contributors(const LeafPlan& plan) {
-  return static_cast<std::size_t>(std::count_if(plan.ranges.begin(), plan.ranges.end(),
-                                                [](const Range& range) { return !range.empty(); }));
-}
-
-}  // namespace
-
-GradientReducer::GradientReducer(Device& device, Communicator& comm, ParamLayout layout,
-                                 const ReducerOptions& options)
-    : device_(device),
-      comm_(comm),
-      options_(options),
-      rows_{std::move(layout)},
-      bad_counts_(device.zeros({num_buckets()}, Dtype::i32)),
-      ready_(num_buckets()),
-      is_ready_(num_buckets(), false),
-      updated_(num_buckets()),
-      is_gathered_(num_buckets(), true) {
-  if (comm.size() > 1) {
-    exchange_.emplace(comm, rows_.layout.size, bucket_ranges(rows_.layout), options.exchange);
-    order_ = exchange_->topology().order();
-    for (std::size_t b = 0; b < num_buckets(); ++b) shards_.push_back(exchange_->shards(b));
-    comm.run([&] { stream_ = std::make_unique<Stream>(device_); });
-    carrier_ = make_carrier({device_, comm_, *exchange_, rows_, *stream_}, options.memory);
-  } else {
-    order_ = {0};
-    for (const Range& bucket : bucket_ranges(rows_.layout)) shards_.push_back({bucket});
-    rows_.values = make_row(device_, rows_.layout);
-    rows_.slots = {make_row(device_, rows_.layout)};
-  }
-}
-
-GradientReducer::~GradientReducer() {
-  if (reducing_.valid()) comm_.give_up();
-  if (reducing_.valid()) reducing_.wait();
-  if (gathering_.valid()) gathering_.wait();
-}
-
-/// A slot's memory, made on first use.
-const DeviceRow& GradientReducer::slot(std::size_t index) {
-  while (rows_.slots.size() <= index) {
-    rows_.slots.push_back(carrier_ ? carrier_->make_slot(rows_.slots.size())
-                                   : make_row(device_, rows_.layout));
-  }
-  return rows_.slots[index];
-}
-
-/// What each rank will have in its slots at the end of the step.
-std::vector<std::vector<Range>> GradientReducer::contributions(const LeafPlan& plan) const {
-  std::vector<std::vector<Range>> nodes(plan.ranges.size());
-  std::size_t next = 0;
-  for (const int rank : order_) {
-    const auto r = static_cast<std::size_t>(rank);
-    if (plan.ranges[r].empty()) continue;
-    if (options_.exact) {
-      nodes[r] = maximal_nodes(plan.ranges[r], num_leaves_);
-    } else {
-      nodes[r] = {Range{next, next + 1}};  // one sum a rank, as if it were a leaf
-    }
-    ++next;
-  }
-  return nodes;
-}
-
-void GradientReducer::begin_step(const LeafPlan& plan) {
+void GradientReducer::begin_step(const LeafDeal& deal) {
   began_ = Clock::now();
-  gather_wait_ = 0;
-  num_leaves_ = plan.num_leaves();
-  leaves_ = LeafStack(plan.ranges[static_cast<std::size_t>(comm_.rank())], num_leaves_);
+  leaf_wait_ = 0;
+  const auto me = static_cast<std::size_t>(comm_.rank());
+  leaves_ = LeafStack(deal.rounds.front()[me], deal.num_leaves);
   last_adds_.clear();
-  const auto nodes = contributions(plan);
-  reserve_slots(nodes);
-  const auto& mine = nodes[static_cast<std::size_t>(comm_.rank())];
-  num_kept_at_end_ = mine.empty() ? 0 : mine.size() - 1;
-  if (carrier_) carrier_->begin_step(mine.size());
-  for (Tensor& gradient : rows_.slots[0]) device_.stream().fill(gradient);
-  device_.stream().fill(bad_counts_);
+  const std::vector<Contributions> rounds = contributions(deal);
+  rounds_.clear();
+  leaf_ = 0;
+  num_own_leaves_ = deal.leaves(comm_.rank()).size();
+  std::vector<bool> publishes;  // by round
+  std::size_t num_nodes = 0;    // the most in a round
+  for (const Contributions& round : rounds) {
+    ++num_rounds_;
+    if (!round.nodes[me].empty()) rounds_.push_back(num_rounds_);
+    publishes.push_back(!round.nodes[me].empty() || dealing() == Dealing::once);
+    num_nodes = std::max(num_nodes, round.nodes[me].size());
+  }
+  reserve(deal);
+  num_kept_at_end_ = num_nodes == 0 ? 0 : num_nodes - 1;
+  if (carrier_) carrier_->begin_step(num_nodes);
+  Stream& s = device_.stream();
+  if (dealing() == Dealing::once) {
+    for (Tensor& gradient : rows_.slots[0]) s.fill(gradient);
+  }
+  s.fill(bad_counts_);
   ready_.assign(num_buckets(), std::nullopt);
   is_ready_.assign(num_buckets(), false);
   if (!exchange_) return;
-  const std::size_t num_sums = options_.exact ? num_leaves_ : num_contributors(plan);
+  if (num_own_leaves_ == 0) {
+    const Event zeroed = s.mark();
+    for (std::size_t bucket = 0; bucket < num_buckets(); ++bucket) announce(bucket, zeroed);
+  }
   // The parameters of the step before may still be on their way; this comes after them.
-  reducing_ = comm_.post([this, nodes, num_sums] {
-    exchange_->plan_step(nodes, num_sums);
-    reduce_all();
+  reducing_ = comm_.post([this, rounds, publishes] {
+    exchange_->plan_step(rounds);
+    reduce_all(publishes);
   });
 }
 
-/// The slots of the exchange that some rank needs. Those that were private until now move there.
-void GradientReducer::reserve_slots(const std::vector<std::vector<Range>>& nodes) {
-  std::size_t most = 1;
-  for (const std::vector<Range>& own : nodes) most = std::max(most, own.size());
-  if (!exchange_ || most <= exchange_->num_slots()) return;
-  wait_for_all();
-  if (carrier_->kind() != HostMemory::copied)
-    rows_.slots.resize(std::min(rows_.slots.size(), exchange_->num_slots()));
-  exchange_->reserve_slots(most);
+void GradientReducer::prepare_stage(std::size_t stage) {
+  if (dealing() == Dealing::once) return;
+  if (stage == 0) is_ready_.assign(num_buckets(), false);
+  for (std::size_t block = 0; block < rows_.layout.blocks.size(); ++block) {
+    if (rows_.regions.begins_at[block] != stage) continue;
+    wait_until_free(block);
+    device_.stream().fill(rows_.slots[0][block]);
+  }
+}
+
+/// Until all ranks of this host are done with what lay in the block's place. The exchange goes on
+/// meanwhile. When it has failed, that is thrown here. As long as the device has work this rank is
+/// computing; from then on it waits, and says so: who still computes then holds up the others.
+void GradientReducer::wait_until_free(std::size_t block) {
+  const GradientRegions::Before& before = rows_.regions.before[block];
+  std::size_t bucket = num_buckets() - 1;  // the last of that block
+  while (rows_.layout.buckets[bucket].block != before.block) --bucket;
+  const std::uint64_t round = rounds_.at(leaf_) - before.rounds;
+  if (exchange_->is_released(bucket, round)) return;
+  FlightRecorder& recorder = comm_.recorder();
+  const std::uint64_t step = recorder.status().step;
+  const Event worked = device_.stream().mark();
+  std::optional<Clock::time_point> idle;  // since when
+  Backoff backoff(Backoff::For::device);
+  while (!exchange_->is_released(bucket, round)) {
+    if (reducing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) reducing_.get();
+    if (!idle && worked.is_done()) {
+      idle = Clock::now();
+      recorder.enter(Phase::reduce, step);
+    }
+    backoff.pause();
+  }
+  if (!idle) return;
+  recorder.enter(Phase::compute, step);
+  const double waited = std::chrono::duration<double>(Clock::now() - *idle).count();
+  exposed_ += waited;
+  leaf_wait_ += waited;
+}
+
+bool GradientReducer::is_exchanged() const {
+  return dealing() == Dealing::rounds || leaf_ + 1 == num_own_leaves_;
 }
 
 void GradientReducer::end_leaf() {
-  if (!options_.exact) return;
+  const bool is_kept = !is_exchanged() && options_.exact;
+  ++leaf_;
+  if (!is_kept) return;
   Stream& s = device_.stream();
   const LeafStack::Step step = leaves_.end_leaf();
   for (std::size_t block = 0; block < rows_.layout.blocks.size(); ++block) {
@@ -157,7 +132,10 @@ void GradientReducer::on_bucket_ready(std::size_t bucket) {
     Tensor kept = rows_.part(slot(i + 1), range);
     op::pack(s, {kept, bad}, {});
   }
-  const Event ready = s.mark();  // which may take long: some devices work while they are asked to
+  announce(bucket, s.mark());  // which may take long: some devices work while they are asked to
+}
+
+void GradientReducer::announce(std::size_t bucket, const Event& ready) {
   const std::lock_guard lock(mutex_);
   ready_[bucket] = ready;
   is_ready_[bucket] = true;
@@ -208,7 +186,7 @@ void GradientReducer::wait_gathered(Ready ready) {
   }
   const double waited = std::chrono::duration<double>(Clock::now() - began).count();
   exposed_ += waited;
-  gather_wait_ += waited;
+  leaf_wait_ += waited;
   if (failed) gathering_.get();
 }
 
@@ -246,7 +224,7 @@ GradientReducer::Times GradientReducer::take_times() {
   Times times;
   times.exposed = std::exchange(exposed_, 0);
   if (exchange_)
-    times.compute = std::chrono::duration<double>(computed_ - began_).count() - gather_wait_;
+    times.compute = std::chrono::duration<double>(computed_ - began_).count() - leaf_wait_;
   return times;
 }
 

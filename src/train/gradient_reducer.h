@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "dist/exchange.h"
-#include "dist/leaf_plan.h"
+#include "dist/leaf_deal.h"
 #include "model/params.h"
 #include "tensor/device.h"
 #include "train/gradient_carrier.h"
@@ -26,13 +26,19 @@ struct ReducerOptions {
   bool exact = true;
   /// Where parameters and gradients lie, if there are several ranks.
   HostMemory memory = HostMemory::automatic;
-  /// off: nothing travels while the device computes, to measure what overlap is worth.
+  /// off: nothing travels while the device computes, to measure what overlap is worth. Sharded
+  /// gradients have to travel meanwhile and do.
   bool overlap = true;
+  /// on: gradients are summed after each leaf, and a rank keeps nothing but the sums it owns (ZeRO
+  /// stage 2: Rajbhandari et al. 2020). off: a rank adds up its leaves first, which takes memory
+  /// for all gradients but sends them once a step. One rank alone owns all and has no use for it.
+  bool shard_gradients = false;
 };
 
-/// One step: begin_step; the leaves, with end_leaf after each but the last; during the last one's
-/// backward on_bucket_ready for each bucket, in rising order; finish_reduce; the updates of owned
-/// parts; start_gather; and, before a bucket's values are used again, wait_for.
+/// One step: begin_step; the leaves, with end_leaf after each; during backward prepare_stage, and
+/// on_bucket_ready for each bucket, in rising order, of leaves that are exchanged; finish_reduce;
+/// the updates of owned parts; start_gather; and, before a bucket's values are used again,
+/// wait_for.
 ///
 /// The exchange runs on the communication thread while the device works. Ranges are elements of the
 /// row of all parameters (see ParamLayout). Uses the device's stream on the caller's thread and one
@@ -60,16 +66,29 @@ class GradientReducer {
   /// In which order ranks take a step's leaves, so that those of a host are neighbours.
   const std::vector<int>& rank_order() const { return order_; }
 
-  /// Zeroes the gradients. All ranks give the same plan.
-  void begin_step(const LeafPlan& plan);
-  /// A leaf that is not this rank's last has been enqueued: its gradients are put aside.
-  void end_leaf();
-  /// The bucket's gradients of the last leaf have been enqueued. A rank without leaves calls this
-  /// as well.
+  /// How a step's leaves are to be dealt.
+  Dealing dealing() const {
+    return exchange_ && options_.shard_gradients ? Dealing::rounds : Dealing::once;
+  }
+  /// Collective. Makes the memory that steps of this deal take; begin_step does so, too.
+  void reserve(const LeafDeal& deal);
+  /// Of a CPU device's memory: bytes of sums that are not in its pool.
+  std::size_t bytes_beside_pool() const;
+  /// Zeroes the gradients. All ranks give the same deal, made by dealing().
+  void begin_step(const LeafDeal& deal);
+  /// Backward is about to add to the gradients of a stage. Waits until their memory may be used.
+  void prepare_stage(std::size_t stage);
+  /// Whether the leaf that is computed now is exchanged bucket by bucket: with Dealing::once the
+  /// last one of a step, else every one.
+  bool is_exchanged() const;
+  /// The bucket's gradients of such a leaf have been enqueued.
   void on_bucket_ready(std::size_t bucket);
-  /// Returns when the gradients in owned(b) hold the sums over all leaves; what is outside is
-  /// unspecified.
+  /// A leaf has been enqueued. The gradients of one that is not exchanged are put aside.
+  void end_leaf();
+  /// Returns when owned_gradients are the sums over all leaves.
   void finish_reduce();
+  /// The gradients of owned(bucket), [owned size].
+  const Tensor& owned_gradients(std::size_t bucket) const { return rows_.sums.at(bucket); }
 
   /// All updates have been enqueued: brings every owner's values to all ranks meanwhile.
   void start_gather();
@@ -95,10 +114,13 @@ class GradientReducer {
  private:
   using Clock = std::chrono::steady_clock;
   const DeviceRow& slot(std::size_t index);
-  std::vector<std::vector<Range>> contributions(const LeafPlan& plan) const;
-  void reserve_slots(const std::vector<std::vector<Range>>& nodes);
+  std::vector<Contributions> contributions(const LeafDeal& deal) const;
+  void reserve_exchange(std::span<const Contributions> rounds);
+  void announce(std::size_t bucket, const Event& ready);
+  void wait_until_free(std::size_t block);
 
-  void reduce_all();
+  void reduce_all(const std::vector<bool>& publishes);
+  void reduce_round(bool publishes, bool is_last);
   void gather_all();
   Event wait_for_announcement(std::size_t bucket);
   template <class Ready>
@@ -116,7 +138,10 @@ class GradientReducer {
   std::unique_ptr<Carrier> carrier_;
 
   // The main thread's.
-  std::size_t num_leaves_ = 0;          // of all ranks
+  std::vector<std::uint64_t> rounds_;   // in which this rank has leaves, as Exchange counts them
+  std::uint64_t num_rounds_ = 0;        // of all steps so far
+  std::size_t num_own_leaves_ = 0;      // this rank's
+  std::size_t leaf_ = 0;                // of these, the one that is computed
   LeafStack leaves_;                    // this rank's; its slot i is slot i + 1 of rows_
   std::vector<std::size_t> last_adds_;  // slots to be added to the last leaf
   std::size_t num_kept_at_end_ = 0;     // how many slots go to the exchange
@@ -124,7 +149,7 @@ class GradientReducer {
   std::future<void> gathering_;
   Tensor bad_counts_;  // [buckets] i32: of this rank's own gradients, how many are not finite
   double exposed_ = 0;
-  double gather_wait_ = 0;  // of that, within this step
+  double leaf_wait_ = 0;  // of that, within the leaves of this step
   Clock::time_point began_;
   Clock::time_point computed_;
 

@@ -16,22 +16,40 @@ Event GradientReducer::wait_for_announcement(std::size_t bucket) {
   return *ready;
 }
 
-void GradientReducer::reduce_all() {
-  if (!options_.overlap) {
+void GradientReducer::reduce_all(const std::vector<bool>& publishes) {
+  for (std::size_t round = 0; round < publishes.size(); ++round) {
+    exchange_->begin_round();
+    reduce_round(publishes[round], round + 1 == publishes.size());
+  }
+  carrier_->finish_reduce();
+}
+
+/// A rank without a leaf in the round has nothing to publish but adds what others have.
+void GradientReducer::reduce_round(bool publishes, bool is_last) {
+  const bool in_rounds = dealing() == Dealing::rounds;
+  if (!options_.overlap && !in_rounds) {
     const Event last = wait_for_announcement(num_buckets() - 1);
     wait_for_device(comm_, *exchange_, [&] { return last.is_done(); });
   }
   const auto start = [&](std::size_t bucket) {
-    const Event ready = wait_for_announcement(carrier_->last_needed(bucket));
-    const Rounded rounded = carrier_->publish(bucket, ready);
+    Rounded rounded = Rounded::no;
+    if (publishes) {
+      const Event ready = wait_for_announcement(carrier_->last_needed(bucket));
+      rounded = carrier_->publish(bucket, ready);
+      const std::lock_guard lock(mutex_);
+      ready_[bucket].reset();  // what comes next is another leaf's
+    }
     exchange_->start_reduce(bucket, carrier_->adder(), rounded);
   };
   const auto finish = [&](std::size_t bucket) {
     exchange_->finish_reduce(bucket);
-    carrier_->collect(bucket);
+    carrier_->release(bucket);
+    exchange_->release(bucket);
+    if (is_last) carrier_->collect(bucket);
   };
-  Exchange::pipeline(num_buckets(), start, finish);
-  carrier_->finish_reduce();
+  // What backward waits for may not wait for backward: see ring_places.
+  Exchange::pipeline(num_buckets(), start, finish,
+                     in_rounds ? ring_places - 1 : Exchange::max_under_way);
 }
 
 void GradientReducer::gather_all() {

@@ -95,8 +95,8 @@ Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owne
   }
 }
 
-void Optimizer::update(Stream& s, std::size_t bucket, const op::UpdateControl& control,
-                       const UpdateStep& step) {
+void Optimizer::update(Stream& s, std::size_t bucket, const Tensor& gradients,
+                       const op::UpdateControl& control, const UpdateStep& step) {
   const ParamBucket& memory = params_.buckets()[bucket];
   for (const Segment& segment : segments_) {
     if (segment.bucket != bucket) continue;
@@ -107,7 +107,7 @@ void Optimizer::update(Stream& s, std::size_t bucket, const op::UpdateControl& c
       states.push_back(state.slice(begin - first, end - first));
     ShardUpdate shard{
         memory.values.slice(begin - memory.begin, end - memory.begin),
-        memory.gradients.slice(begin - memory.begin, end - memory.begin), states,
+        gradients.slice(begin - first, end - first), states,
         segment.decay == Decay::yes ? static_cast<float>(settings_.weight_decay) : 0.0f};
     row_->update(s, shard, control, settings_, step);
   }

@@ -5,18 +5,18 @@
 
 namespace motley {
 
-Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
+Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, LeavesOfStep leaves,
                        MakeLeaf make)
     : ahead_{std::max<std::size_t>(ahead.leaves, 1), ahead.steps},
-      range_(std::move(range)),
+      leaves_(std::move(leaves)),
       make_(std::move(make)),
       begun_(first_step),
       thread_([this, first_step](const std::stop_token& stop) { run(stop, first_step); }) {}
 
-Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
+Prefetcher::Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, LeavesOfStep leaves,
                        const LeafSource& source)
     : Prefetcher(
-          first_step, ahead, std::move(range),
+          first_step, ahead, std::move(leaves),
           [&source](std::uint64_t step, std::size_t leaf) { return source.leaf(step, leaf); }) {}
 
 void Prefetcher::begin_step(std::uint64_t step) {
@@ -41,9 +41,9 @@ Leaf Prefetcher::next() {
 void Prefetcher::run(const std::stop_token& stop, std::uint64_t step) {
   try {
     for (; may_read(stop, step); ++step) {
-      const Range range = range_(step);
-      for (std::size_t i = range.begin; i < range.end && !stop.stop_requested(); ++i) {
-        deliver(stop, Leaf{.step = step, .index = i, .batch = make_(step, i)});
+      for (const std::size_t leaf : leaves_(step)) {
+        if (stop.stop_requested()) return;
+        deliver(stop, Leaf{.step = step, .index = leaf, .batch = make_(step, leaf)});
       }
     }
   } catch (...) {

@@ -11,8 +11,8 @@
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <vector>
 
-#include "dist/range.h"
 #include "train/batch.h"
 
 namespace motley {
@@ -30,20 +30,20 @@ struct ReadAhead {
   std::uint64_t steps = 0;  // beyond the one that has begun
 };
 
-/// Delivers a rank's leaves in order: all of its range of step k, then those of step k + 1, without
+/// Delivers a rank's leaves in order: all of those of step k, then those of step k + 1, without
 /// end.
 class Prefetcher {
  public:
-  using RangeOfStep = std::function<Range(std::uint64_t step)>;
+  using LeavesOfStep = std::function<std::vector<std::size_t>(std::uint64_t step)>;
   using MakeLeaf = std::function<Batch(std::uint64_t step, std::size_t leaf)>;
 
-  /// Starts reading at first_step, which counts as begun. `range` and `make` are called on the
-  /// reading thread only, and what they refer to must outlive the prefetcher. A range may be empty.
-  /// `range` is asked once for each step, in order, and for none beyond `ahead.steps` after the
-  /// step that has begun: until then it may change.
-  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range, MakeLeaf make);
+  /// Starts reading at first_step, which counts as begun. `leaves` and `make` are called on the
+  /// reading thread only, and what they refer to must outlive the prefetcher. A step may have no
+  /// leaves. `leaves` is asked once for each step, in order, and for none beyond `ahead.steps`
+  /// after the step that has begun: until then they may change.
+  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, LeavesOfStep leaves, MakeLeaf make);
   /// The same, reading from a source.
-  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, RangeOfStep range,
+  Prefetcher(std::uint64_t first_step, const ReadAhead& ahead, LeavesOfStep leaves,
              const LeafSource& source);
 
   Prefetcher(const Prefetcher&) = delete;
@@ -63,7 +63,7 @@ class Prefetcher {
   void deliver(const std::stop_token& stop, Leaf leaf);
 
   const ReadAhead ahead_;
-  const RangeOfStep range_;
+  const LeavesOfStep leaves_;
   const MakeLeaf make_;
   std::mutex mutex_;
   std::condition_variable_any changed_;

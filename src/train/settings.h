@@ -92,6 +92,7 @@ enum class WireKind { f32, bf16 };
 struct DistSettings {
   bool exact = true;
   WireKind wire = WireKind::f32;
+  std::uint64_t zero = 1;  // ZeRO's stage: 1 shards the optimizer's state, 2 gradients as well
   bool shared_memory = true;
   bool zero_copy = true;
   bool watchdog = true;

@@ -324,6 +324,11 @@ std::vector<Setting> dist_rows() {
                               "the same bits on any number of hosts",
                       .choices = {"f32", "bf16"},
                       .on_resume = changes_result}),
+      dist<&D::zero>("zero",
+                     {.help = "2 = ranks keep sums of their shard alone: less memory, more traffic",
+                      .low = 1,
+                      .high = 2,
+                      .alias = "zero"}),
       dist<&D::shared_memory>(
           "shared_memory",
           {.help = "let ranks of a host exchange gradients through shared memory"}),
@@ -335,8 +340,7 @@ std::vector<Setting> dist_rows() {
                          {.help = "end the job and name the rank when one stands still"}),
       dist<&D::step_timeout>(
           "step_timeout",
-          {.help =
-               "longest step before the job is given up; 0 = max(60 s, 5 x its 99th percentile)",
+          {.help = "longest step before the job ends; 0 = max(60 s, 5 x its 99th percentile)",
            .high = 1e6,
            .unit = SettingUnit::seconds}),
       dist<&D::check_every>(
@@ -372,29 +376,6 @@ std::vector<Setting> make_table() {
 std::span<const Setting> settings_table() {
   static const std::vector<Setting> table = make_table();
   return table;
-}
-
-const Setting* find_setting(std::string_view section, std::string_view key) {
-  for (const Setting& row : settings_table()) {
-    if (row.section == section && row.key == key) return &row;
-  }
-  return nullptr;
-}
-
-std::vector<std::string> setting_sections() {
-  std::vector<std::string> names;
-  for (const Setting& row : settings_table()) {
-    if (names.empty() || names.back() != row.section) names.emplace_back(row.section);
-  }
-  return names;
-}
-
-std::vector<std::string> setting_keys(std::string_view section) {
-  std::vector<std::string> names;
-  for (const Setting& row : settings_table()) {
-    if (section.empty() || row.section == section) names.emplace_back(row.key);
-  }
-  return names;
 }
 
 }  // namespace motley

@@ -67,17 +67,17 @@ Decoder& TrainStep::decoder() {
   return decoder_;
 }
 
-StepResult TrainStep::run(const LeafPlan& plan, const NextLeaf& next_leaf, const UpdateStep& update,
+StepResult TrainStep::run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& update,
                           const std::function<StepWord()>& word) {
   Stream& s = device_.stream();
   FlightRecorder& recorder = comm_.recorder();
   recorder.enter(Phase::compute, update.step);
-  const std::size_t num_leaves = plan.ranges[static_cast<std::size_t>(comm_.rank())].size();
-  reducer_.begin_step(plan);
-  Report report = accumulate_gradients(num_leaves, next_leaf);
+  const LeafDeal deal = this->deal(plan);
+  reducer_.begin_step(deal);
+  Report report = accumulate_gradients(deal.leaves(comm_.rank()), make_leaf);
   if (word) report.word = word();
-  const Told told = tell_all(plan, report);
-  StepResult result = combine(plan, told);
+  const Told told = tell_all(deal, report);
+  StepResult result = combine(deal, told);
   recorder.enter(Phase::update, update.step);
   on_all([&] {
     require<DataError>(result.tokens > 0, "data.no-targets",
@@ -89,8 +89,10 @@ StepResult TrainStep::run(const LeafPlan& plan, const NextLeaf& next_leaf, const
   op::sum(s, counts, all_sums_.slice(num_chunks_, 2 * num_chunks_), op::Into::replace);
   op::clip_factor(s, control_, totals_.reshape({1, 2}), static_cast<float>(settings_.clip),
                   static_cast<double>(result.tokens));
-  for (std::size_t i = params_.buckets().size(); i-- > 0;)
-    optimizer_.update(s, i, control_, update);
+  for (std::size_t i = params_.buckets().size(); i-- > 0;) {
+    if (!reducer_.owned(i).empty())
+      optimizer_.update(s, i, reducer_.owned_gradients(i), control_, update);
+  }
   reducer_.start_gather();
   std::vector<float> control(3);
   s.read<float>(control, control_);
@@ -102,35 +104,36 @@ StepResult TrainStep::run(const LeafPlan& plan, const NextLeaf& next_leaf, const
   return result;
 }
 
-TrainStep::Report TrainStep::accumulate_gradients(std::size_t num_leaves,
-                                                  const NextLeaf& next_leaf) {
+TrainStep::Report TrainStep::accumulate_gradients(const std::vector<std::size_t>& leaves,
+                                                  const MakeLeaf& make_leaf) {
   Stream& s = device_.stream();
   const auto began = Clock::now();
-  const auto ready = [this](std::size_t bucket) {
-    if (hooks_.on_gradients) hooks_.on_gradients(bucket);
+  bool is_last = false;
+  const auto ready = [&](std::size_t bucket) {
+    if (hooks_.on_gradients && is_last) hooks_.on_gradients(bucket);
     reducer_.on_bucket_ready(bucket);
   };
+  const auto begins = [this](std::size_t stage) { reducer_.prepare_stage(stage); };
   const auto needed = [this](std::size_t stage) { reducer_.wait_for_stage(stage); };
-  if (losses_.size() < num_leaves) losses_ = device_.tensor({num_leaves});
+  if (losses_.size() < leaves.size()) losses_ = device_.tensor({leaves.size()});
   Report report;
-  for (std::size_t leaf = 0; leaf < num_leaves; ++leaf) {
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
     const auto asked = Clock::now();
-    const Batch batch = next_leaf();
+    const Batch batch = make_leaf(leaves[i]);
     report.times.io += seconds_since(asked);
     if (hooks_.before_leaf) hooks_.before_leaf();
     const DeviceBatch on_device = upload(device_, batch);
     report.tokens += batch.num_targets;
-    Tensor loss = losses_.slice(leaf, leaf + 1);
+    Tensor loss = losses_.slice(i, i + 1);
     s.fill(loss);
-    const bool is_last = leaf + 1 == num_leaves;
+    is_last = i + 1 == leaves.size();
     decoder_.forward(s, on_device, needed);
-    decoder_.backward(s, on_device, loss, is_last ? OnBucketReady(ready) : nullptr);
-    if (!is_last) reducer_.end_leaf();
+    decoder_.backward(s, on_device, loss, reducer_.is_exchanged() ? OnBucketReady(ready) : nullptr,
+                      begins);
+    reducer_.end_leaf();
     s.flush();
     if (hooks_.after_leaf) hooks_.after_leaf();
   }
-  for (std::size_t bucket = 0; num_leaves == 0 && bucket < reducer_.num_buckets(); ++bucket)
-    ready(bucket);
   reducer_.finish_reduce();
   const GradientReducer::NonFinite bad = reducer_.count_non_finite();
   report.non_finite = bad.count;
@@ -160,12 +163,10 @@ std::vector<float> TrainStep::sum_owned_squares() {
   for (std::size_t i = 0; i < reducer_.num_buckets(); ++i) {
     const Range owned = reducer_.owned(i);
     if (owned.empty()) continue;
-    const ParamBucket& bucket = params_.buckets()[i];
     const std::size_t end = at + num_chunks(owned);
     Tensor squares = owned_sums_.slice(at, end);
     Tensor counts = owned_sums_.slice(chunks + at, chunks + end);
-    op::chunk_squares(s, squares, counts,
-                      bucket.gradients.slice(owned.begin - bucket.begin, owned.end - bucket.begin));
+    op::chunk_squares(s, squares, counts, reducer_.owned_gradients(i));
     at = end;
   }
   std::vector<float> sums(2 * chunks);
@@ -173,10 +174,12 @@ std::vector<float> TrainStep::sum_owned_squares() {
   return sums;
 }
 
-TrainStep::Told TrainStep::tell_all(const LeafPlan& plan, const Report& mine) {
+TrainStep::Told TrainStep::tell_all(const LeafDeal& deal, const Report& mine) {
+  std::vector<std::vector<std::size_t>> leaves;  // by rank
+  for (int rank = 0; rank < comm_.size(); ++rank) leaves.push_back(deal.leaves(rank));
   const std::vector<float> sums = sum_owned_squares();
   const auto me = static_cast<std::size_t>(comm_.rank());
-  std::vector<float> losses(plan.ranges[me].size());
+  std::vector<float> losses(leaves[me].size());
   if (!losses.empty()) device_.stream().read<float>(losses, losses_.slice(0, losses.size()));
   std::vector<std::byte> bytes;
   append(bytes, std::span(&mine, 1));
@@ -184,9 +187,9 @@ TrainStep::Told TrainStep::tell_all(const LeafPlan& plan, const Report& mine) {
   append(bytes, std::span<const float>(sums));
   std::vector<Range> shards;
   std::size_t end = 0;
-  for (std::size_t rank = 0; rank < plan.ranges.size(); ++rank) {
+  for (std::size_t rank = 0; rank < leaves.size(); ++rank) {
     const std::size_t begin = end;
-    end += sizeof(Report) + (plan.ranges[rank].size() + 2 * num_owned_chunks(rank)) * sizeof(float);
+    end += sizeof(Report) + (leaves[rank].size() + 2 * num_owned_chunks(rank)) * sizeof(float);
     shards.push_back({begin, end});
   }
   std::vector<std::byte> all(end);
@@ -198,15 +201,12 @@ TrainStep::Told TrainStep::tell_all(const LeafPlan& plan, const Report& mine) {
             .loss = 0,
             .squares = std::vector<float>(num_chunks_),
             .counts = std::vector<float>(num_chunks_)};
-  std::vector<float> leaf_losses;
-  for (const Range& range : plan.ranges)
-    leaf_losses.resize(std::max(leaf_losses.size(), range.end));
+  std::vector<float> leaf_losses(deal.num_leaves);
   for (std::size_t rank = 0; rank < shards.size(); ++rank) {
     std::span<const std::byte> rest =
         std::span<const std::byte>(all).subspan(shards[rank].begin, shards[rank].size());
     take(rest, std::span(&told.reports[rank], 1));
-    const Range& range = plan.ranges[rank];
-    take(rest, std::span(leaf_losses).subspan(range.begin, range.size()));
+    for (const std::size_t leaf : leaves[rank]) take(rest, std::span(&leaf_losses[leaf], 1));
     std::vector<float> chunks(2 * num_owned_chunks(rank));
     take(rest, std::span(chunks));
     place_chunks(told, rank, chunks);
@@ -229,7 +229,7 @@ void TrainStep::place_chunks(Told& told, std::size_t rank, std::span<const float
   }
 }
 
-StepResult TrainStep::combine(const LeafPlan& plan, const Told& told) {
+StepResult TrainStep::combine(const LeafDeal& deal, const Told& told) {
   StepResult result;
   double slowest = 0;
   for (const Report& report : told.reports) slowest = std::max(slowest, report.times.compute);
@@ -241,7 +241,7 @@ StepResult TrainStep::combine(const LeafPlan& plan, const Told& told) {
       result.first_bad_rank = static_cast<int>(rank);
       result.first_bad_bucket = static_cast<int>(report.first_bad_bucket);
     }
-    RankStep step{.leaves = plan.ranges[rank].size(), .times = report.times};
+    RankStep step{.leaves = deal.leaves(static_cast<int>(rank)).size(), .times = report.times};
     step.times.wait = std::min(report.times.exposed, slowest - report.times.compute);
     step.times.exposed -= step.times.wait;
     result.ranks.push_back(step);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dist/communicator.h"
-#include "dist/leaf_plan.h"
+#include "dist/leaf_deal.h"
 #include "model/decoder.h"
 #include "train/batch.h"
 #include "train/gradient_reducer.h"
@@ -69,12 +69,12 @@ class TrainStep {
   TrainStep(Device& device, Communicator& comm, const ModelConfig& config, Recompute recompute,
             const OptimSettings& settings, const ReducerOptions& reducer = {});
 
-  /// Gives this rank's next leaf.
-  using NextLeaf = std::function<Batch()>;
+  /// Gives a leaf of the step. Those of this rank are asked for one by one, in rising order.
+  using MakeLeaf = std::function<Batch(std::size_t leaf)>;
   /// Collective. Computes this rank's leaves of the plan, which is the same on all ranks, and
   /// updates all parameters once.
   /// `word` is asked for when the leaves are done.
-  StepResult run(const LeafPlan& plan, const NextLeaf& next_leaf, const UpdateStep& update,
+  StepResult run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& update,
                  const std::function<StepWord()>& word = nullptr);
 
   void set_hooks(StepHooks hooks) { hooks_ = std::move(hooks); }
@@ -85,6 +85,10 @@ class TrainStep {
   void broadcast_parameters();
   /// In which order ranks take a step's leaves.
   const std::vector<int>& rank_order() const { return reducer_.rank_order(); }
+  /// Which leaves each rank computes under a plan.
+  LeafDeal deal(const LeafPlan& plan) const {
+    return deal_leaves(plan, rank_order(), reducer_.dealing());
+  }
 
   Device& device() { return device_; }
   Communicator& comm() { return comm_; }
@@ -112,12 +116,12 @@ class TrainStep {
     std::vector<float> counts;
   };
 
-  Report accumulate_gradients(std::size_t num_leaves, const NextLeaf& next_leaf);
+  Report accumulate_gradients(const std::vector<std::size_t>& leaves, const MakeLeaf& make_leaf);
   std::vector<float> sum_owned_squares();
   std::size_t num_owned_chunks(std::size_t rank) const;
-  Told tell_all(const LeafPlan& plan, const Report& mine);
+  Told tell_all(const LeafDeal& deal, const Report& mine);
   void place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const;
-  StepResult combine(const LeafPlan& plan, const Told& told);
+  StepResult combine(const LeafDeal& deal, const Told& told);
 
   Device& device_;
   Communicator& comm_;

@@ -63,7 +63,8 @@ ReducerOptions reducer_options(const DistSettings& settings) {
   return {.exchange = {.wire = settings.wire == WireKind::bf16 ? Wire::bf16 : Wire::f32,
                        .shared_memory = settings.shared_memory},
           .exact = settings.exact,
-          .memory = settings.zero_copy ? HostMemory::automatic : HostMemory::copied};
+          .memory = settings.zero_copy ? HostMemory::automatic : HostMemory::copied,
+          .shard_gradients = settings.zero == 2};
 }
 
 std::string device_key(const DeviceInfo& info) {
@@ -133,7 +134,10 @@ ExitCode Trainer::run() {
   const StopRequests stop;
   prefetcher_.emplace(
       progress_.step, read_ahead,
-      [this](std::uint64_t step) { return balancer_.schedule().leaves(step, comm_.rank()); },
+      [this](std::uint64_t step) {
+        const auto plan = balancer_.schedule().plan_if_kept(step);
+        return plan ? train_.deal(*plan).leaves(comm_.rank()) : std::vector<std::size_t>();
+      },
       source_);
   signal_ = comm_.all_reduce_max(stop.signal());
   std::string reason;
@@ -165,6 +169,15 @@ std::string Trainer::reason_to_stop() {
   return "";
 }
 
+Batch Trainer::read_ahead_leaf(std::size_t leaf) {
+  Leaf read = prefetcher_->next();
+  require<ShapeError>(read.step == progress_.step && read.index == leaf, "leaf-plan.leaf",
+                      "leaf {} of step {} was read ahead where leaf {} of step {} is next; this is "
+                      "a fault of the program",
+                      read.index, read.step, leaf, progress_.step);
+  return std::move(read.batch);
+}
+
 /// Nothing here waits for other ranks but the step itself, so that parameters are gathered while
 /// the next step begins. Rank 0's clock is the run's: limits and schedules by time must come out
 /// the same everywhere.
@@ -177,7 +190,8 @@ void Trainer::step(const StopRequests& stop) {
   prefetcher_->begin_step(progress_.step);
   injector_.before_step(comm_, progress_.step + 1);
   const StepResult result = train_.run(
-      balancer_.schedule().plan(progress_.step), [this] { return prefetcher_->next().batch; },
+      balancer_.schedule().plan(progress_.step),
+      [this](std::size_t leaf) { return read_ahead_leaf(leaf); },
       {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1},
       [&] {
         told = Clock::now();

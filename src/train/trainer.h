@@ -43,6 +43,8 @@ class Trainer {
   /// Why a run ends; empty while it goes on.
   std::string reason_to_stop();
   void step(const StopRequests& stop);
+  /// The next leaf, which must be this one of the step.
+  Batch read_ahead_leaf(std::size_t leaf);
   void check_finite(const StepResult& result);
   void check_replicas_now();
   void evaluate_now();

@@ -52,12 +52,15 @@ std::string describe_kind(const DeviceInfo& info, HostMemory memory) {
 }  // namespace
 
 void Trainer::print_startup() {
-  const RankRow mine{.host = comm_.host(),
-                     .device = device_.info().name,
-                     .kind = describe_kind(device_.info(), train_.reducer().host_memory()),
-                     .memory_used = device_.pool().statistics().in_use,
-                     .memory_total = device_.info().global_memory,
-                     .leaves = balancer_.schedule().leaves(progress_.step, comm_.rank()).size()};
+  const LeafPlan plan = balancer_.schedule().plan(progress_.step);
+  train_.reducer().reserve(train_.deal(plan));  // so that the table has it
+  const RankRow mine{
+      .host = comm_.host(),
+      .device = device_.info().name,
+      .kind = describe_kind(device_.info(), train_.reducer().host_memory()),
+      .memory_used = device_.pool().statistics().in_use + train_.reducer().bytes_beside_pool(),
+      .memory_total = device_.info().global_memory,
+      .leaves = plan.counts().at(static_cast<std::size_t>(comm_.rank()))};
   for (const std::string& text : comm_.all_gather_text(to_text(mine)))
     ranks_.push_back(row_from_text(text));
   StartupTable table;

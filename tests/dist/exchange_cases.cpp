@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "dist/host_adder.h"
-#include "dist/leaf_plan.h"
+#include "dist/leaf_deal.h"
 #include "tensor/error.h"
 
 namespace motley {
@@ -84,6 +84,11 @@ void fill(Exchange& exchange, const std::vector<Range>& mine, std::size_t num_le
   }
 }
 
+void plan_step(Exchange& exchange, const std::vector<Contributions>& rounds) {
+  exchange.reserve(exchange.room_for(rounds));
+  exchange.plan_step(rounds);
+}
+
 void reduce(Communicator& comm, Exchange& exchange) {
   HostAdder adder(exchange);
   comm.run([&] {
@@ -99,8 +104,9 @@ void check(const Exchange& exchange, std::size_t num_leaves, Values values, doub
   std::size_t num_wrong = 0;
   for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
     const Range owned = exchange.owned(b);
-    const std::span<float> sums = exchange.gradients({exchange.my_peer(), 0});
+    const std::span<float> sums = exchange.sums(b);
     for (std::size_t i = owned.begin; i < owned.end; ++i) {
+      const float sum = sums[i - owned.begin];
       long double exact = 0;
       long double magnitude = 0;
       for (std::size_t leaf = 0; leaf < num_leaves; ++leaf) {
@@ -110,8 +116,8 @@ void check(const Exchange& exchange, std::size_t num_leaves, Values values, doub
       const long double bound =
           (rounding + static_cast<double>(num_leaves) * std::numeric_limits<float>::epsilon()) *
           magnitude;
-      const bool same = rounding > 0 || sums[i] == tree_sum_of(num_leaves, i, values);
-      if (!same || std::fabs(sums[i] - exact) > bound) ++num_wrong;
+      const bool same = rounding > 0 || sum == tree_sum_of(num_leaves, i, values);
+      if (!same || std::fabs(sum - exact) > bound) ++num_wrong;
     }
   }
   EXPECT_EQ(num_wrong, 0u) << num_leaves << " leaves";
@@ -127,10 +133,8 @@ void check_all_plans(Communicator& comm, std::size_t n, Values values,
       std::vector<std::vector<Range>> nodes;
       for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, num_leaves));
       comm.barrier();  // nobody reads the sums of the step before any more
-      std::size_t most = 1;
-      for (const std::vector<Range>& own : nodes) most = std::max(most, own.size());
-      exchange.reserve_slots(most);
-      exchange.plan_step(nodes, num_leaves);
+      plan_step(exchange, {{nodes, num_leaves}});
+      exchange.begin_round();
       fill(exchange, nodes[static_cast<std::size_t>(comm.rank())], num_leaves, values);
       reduce(comm, exchange);
       check(exchange, num_leaves, values, rounding);
@@ -164,6 +168,107 @@ void exchange_through_bf16_rounds_once(Communicator& comm) {
                   1.0 / 256);
 }
 
+/// Leaves are dealt in rounds, and every other bucket lies in the same place, so that nobody may
+/// write before all of the host have added.
+class RoundsCase {
+ public:
+  RoundsCase(Communicator& comm, std::size_t n, const ExchangeOptions& options)
+      : comm_(comm),
+        buckets_{{0, n}, {n + 5, n + 12}, {n + 12, n + 13 + n / 2}, {n + 13 + n / 2, 2 * n + 20}},
+        exchange_(comm, buckets_.back().end, buckets_, options, memory_of(buckets_)),
+        adder_(exchange_) {}
+
+  /// All sums of a step. each_alone: a round is a tree of its own, as with sums that need not be
+  /// exact.
+  void run(const LeafPlan& plan, Values values, bool each_alone = false) {
+    const LeafDeal deal = deal_leaves(plan, exchange_.topology().order(), Dealing::rounds);
+    std::vector<Contributions> rounds;
+    for (const LeafDeal::Round& round : deal.rounds) {
+      Contributions& all = rounds.emplace_back();
+      all.nodes.resize(round.size());
+      all.num_leaves = each_alone ? 0 : deal.num_leaves;
+      for (const int rank : exchange_.topology().order()) {
+        const auto r = static_cast<std::size_t>(rank);
+        if (round[r].empty()) continue;
+        all.nodes[r] = {each_alone ? Range{all.num_leaves, all.num_leaves + 1} : round[r]};
+        if (each_alone) ++all.num_leaves;
+      }
+    }
+    comm_.barrier();
+    exchange_.reserve(exchange_.room_for(rounds));
+    comm_.run([&] {
+      exchange_.plan_step(rounds);
+      for (const LeafDeal::Round& round : deal.rounds)
+        reduce_round(round[static_cast<std::size_t>(comm_.rank())], values);
+    });
+    check(exchange_, deal.num_leaves, values, 0);
+  }
+
+  const std::vector<int>& order() const { return order_; }
+
+ private:
+  static GradientMemory memory_of(const std::vector<Range>& buckets) {
+    const std::size_t place = std::max(buckets[0].size(), buckets[2].size());
+    return {.begin = {0, place, 0, place},
+            .size = place + std::max(buckets[1].size(), buckets[3].size()),
+            .sums = SumPlace::apart};
+  }
+
+  void reduce_round(const Range& mine, Values values) {
+    exchange_.begin_round();
+    ++round_;
+    const auto start = [&](std::size_t b) {
+      if (!mine.empty()) {
+        // Where bucket b lies, b + 2 was before it: of this round, or of the one before.
+        comm_.wait_until(
+            [&] { return exchange_.is_released((b + 2) % 4, b < 2 ? round_ - 1 : round_); });
+        const std::span<float> gradient =
+            exchange_.gradients({exchange_.my_peer(), 0}, buckets_[b]);
+        for (std::size_t i = 0; i < gradient.size(); ++i)
+          gradient[i] = value_of(mine.begin, buckets_[b].begin + i, values);
+      }
+      exchange_.start_reduce(b, adder_);
+    };
+    const auto finish = [&](std::size_t b) {
+      exchange_.finish_reduce(b);
+      exchange_.release(b);
+    };
+    Exchange::pipeline(buckets_.size(), start, finish, 2);
+  }
+
+  Communicator& comm_;
+  std::vector<Range> buckets_;
+  Exchange exchange_;
+  HostAdder adder_;
+  std::vector<int> order_ = exchange_.topology().order();
+  std::uint64_t round_ = 0;
+};
+
+void check_rounds(Communicator& comm, const ExchangeOptions& options) {
+  for (const std::size_t n : {std::size_t{37}, std::size_t{20011}}) {
+    RoundsCase rounds(comm, n, options);
+    for (const std::size_t num_leaves :
+         {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{8}, std::size_t{13}}) {
+      for (const LeafPlan& plan : plans_for(num_leaves, rounds.order()))
+        rounds.run(plan, Values::fractions);
+    }
+  }
+}
+
+void exchange_in_rounds_follows_the_tree(Communicator& comm) {
+  check_rounds(comm, {});
+}
+
+void exchange_in_rounds_follows_the_tree_without_shared_memory(Communicator& comm) {
+  check_rounds(comm, {.shared_memory = false});
+}
+
+void exchange_adds_rounds_with_a_tree_each(Communicator& comm) {
+  RoundsCase rounds(comm, 4097, {});
+  for (const LeafPlan& plan : plans_for(13, rounds.order()))
+    rounds.run(plan, Values::integers, true);
+}
+
 void exchange_is_longer_than_a_message(Communicator& comm) {
   const std::size_t n = (std::size_t{2} << 20) * static_cast<std::size_t>(comm.size()) + 4097;
   Exchange exchange(comm, n, {{0, n}}, {.shared_memory = false});
@@ -171,7 +276,8 @@ void exchange_is_longer_than_a_message(Communicator& comm) {
   const LeafPlan plan = even_plan(p, exchange.topology().order());
   std::vector<std::vector<Range>> nodes;
   for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, p));
-  exchange.plan_step(nodes, p);
+  plan_step(exchange, {{nodes, p}});
+  exchange.begin_round();
   const auto rank = static_cast<std::size_t>(comm.rank());
   const std::span<float> gradient = exchange.gradients({exchange.my_peer(), 0});
   for (std::size_t i = 0; i < n; ++i) gradient[i] = static_cast<float>((rank + 1) * (i % 1021));
@@ -193,7 +299,7 @@ void check_gather(Communicator& comm, bool shared_memory) {
       std::vector<std::vector<Range>> nodes;
       for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, 1));
       comm.barrier();
-      exchange.plan_step(nodes, 1);
+      plan_step(exchange, {{nodes, 1}});
       const auto value = [step](std::size_t i) {
         return static_cast<float>(step * 1000) + static_cast<float>(i % 777);
       };
@@ -237,7 +343,7 @@ void exchange_refuses_leaves_out_of_order(Communicator& comm) {
   std::vector<std::vector<Range>> nodes(static_cast<std::size_t>(comm.size()));
   nodes[0] = {{1, 2}};
   nodes[1] = {{0, 1}};
-  EXPECT_THROW(exchange.plan_step(nodes, 2), ShapeError);
+  EXPECT_THROW(plan_step(exchange, {{nodes, 2}}), ShapeError);
 }
 
 }  // namespace
@@ -248,6 +354,10 @@ const std::vector<CommCase>& exchange_cases() {
       {"ExchangeFollowsTheTree", exchange_follows_the_tree},
       {"ExchangeFollowsTheTreeWithoutSharedMemory",
        exchange_follows_the_tree_without_shared_memory},
+      {"ExchangeInRoundsFollowsTheTree", exchange_in_rounds_follows_the_tree},
+      {"ExchangeInRoundsFollowsTheTreeWithoutSharedMemory",
+       exchange_in_rounds_follows_the_tree_without_shared_memory},
+      {"ExchangeAddsRoundsWithATreeEach", exchange_adds_rounds_with_a_tree_each},
       {"ExchangeThroughBf16RoundsOnce", exchange_through_bf16_rounds_once},
       {"ExchangeIsLongerThanAMessage", exchange_is_longer_than_a_message},
       {"ExchangeGathersFromOwners", exchange_gathers_from_owners},

@@ -22,7 +22,7 @@ TEST(PlanSchedule, HoldsEachPlanUntilTheNext) {
   EXPECT_EQ(schedule.plan(15), split_at(1));
   EXPECT_EQ(schedule.plan(16), split_at(1));
   EXPECT_EQ(schedule.plan(1000), split_at(2));
-  EXPECT_EQ(schedule.leaves(15, 1), (Range{1, 4}));
+  EXPECT_EQ(schedule.plan_if_kept(15), split_at(1));
 }
 
 TEST(PlanSchedule, ReplacesAPlanThatHasNotBegun) {
@@ -40,7 +40,7 @@ TEST(PlanSchedule, ForgetsWhatIsOver) {
   EXPECT_EQ(schedule.plan(4), split_at(2));
   schedule.forget_before(5);
   EXPECT_EQ(schedule.plan(5), split_at(1));
-  EXPECT_TRUE(schedule.leaves(4, 0).empty());
+  EXPECT_FALSE(schedule.plan_if_kept(4).has_value());
   EXPECT_THROW(schedule.plan(4), ShapeError);
   schedule.forget_before(100);
   EXPECT_EQ(schedule.plan(100), split_at(1));
@@ -55,7 +55,7 @@ TEST(PlanSchedule, IsReadWhileItChanges) {
       const LeafPlan plan = schedule.plan(2000 + step);
       ASSERT_EQ(plan.ranges.size(), 2u);
       EXPECT_EQ(plan, split_at(plan.ranges[1].begin));
-      EXPECT_LE(schedule.leaves(2000 + step, 0).size(), 4u);
+      EXPECT_TRUE(schedule.plan_if_kept(2000 + step).has_value());
     }
   });
   for (std::uint64_t step = 0; step < 2000; ++step) {

@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
+
+#include "tensor/error.h"
 
 namespace motley {
 namespace {
@@ -76,16 +79,20 @@ TEST(LeafStack, SumsTheNodesOfARange) {
     for (std::size_t begin = 0; begin < num_leaves; ++begin) {
       for (std::size_t end = begin + 1; end <= num_leaves; ++end) {
         LeafStack stack({begin, end}, num_leaves);
-        std::vector<std::string> slots(num_leaves);
+        std::vector<std::string> slots(stack.num_slots());
         std::string leaf;
+        std::size_t used = 0;
         for (std::size_t i = begin; i + 1 < end; ++i) {
           EXPECT_FALSE(stack.is_at_last());
           const LeafStack::Step step = stack.end_leaf();
+          ASSERT_LT(step.slot, slots.size());
+          used = std::max(used, step.slot + 1);
           leaf = std::to_string(i);
           for (const std::size_t slot : step.adds) leaf = "(" + slots[slot] + "+" + leaf + ")";
           slots[step.slot] = step.is_free ? leaf : "(" + slots[step.slot] + "+" + leaf + ")";
         }
         EXPECT_TRUE(stack.is_at_last());
+        EXPECT_EQ(used, slots.size());
         leaf = std::to_string(end - 1);
         for (const std::size_t slot : stack.last_adds())
           leaf = "(" + slots[slot] + "+" + leaf + ")";
@@ -99,6 +106,62 @@ TEST(LeafStack, SumsTheNodesOfARange) {
       }
     }
   }
+}
+
+/// Nodes of random sizes that arrive in order end as the tree's sum, in no more slots than said.
+TEST(SumStack, EndsWithTheTreesSum) {
+  for (std::size_t num_leaves = 1; num_leaves <= 40; ++num_leaves) {
+    for (std::size_t width = 1; width <= 7; ++width) {
+      SumStack stack;
+      std::vector<std::string> slots;
+      for (std::size_t begin = 0; begin < num_leaves; begin += width) {
+        EXPECT_FALSE(stack.is_complete());
+        for (const Range& node :
+             maximal_nodes({begin, std::min(begin + width, num_leaves)}, num_leaves)) {
+          std::size_t size = 1;
+          while (size < node.size()) size *= 2;
+          const std::string sum = written(node.begin, size, num_leaves);
+          const SumStack::Step step = stack.push(node, num_leaves);
+          if (slots.size() <= step.slot) slots.resize(step.slot + 1);
+          slots[step.slot] = step.is_free ? sum : "(" + slots[step.slot] + "+" + sum + ")";
+          for (std::size_t slot = step.slot; slot > step.slot - step.num_merges; --slot)
+            slots[slot - 1] = "(" + slots[slot - 1] + "+" + slots[slot] + ")";
+        }
+      }
+      std::size_t size = 1;
+      while (size < num_leaves) size *= 2;
+      EXPECT_EQ(slots[0], written(0, size, num_leaves)) << width << " of " << num_leaves;
+      EXPECT_TRUE(stack.is_complete());
+      EXPECT_EQ(stack.num_slots(), slots.size());
+    }
+  }
+}
+
+TEST(SumStack, NeedsASlotForEachDoublingOfTheRounds) {
+  SumStack stack;  // eight rounds of four ranks
+  for (std::size_t begin = 0; begin < 32; begin += 4) stack.push({begin, begin + 4}, 32);
+  EXPECT_EQ(stack.num_slots(), 3u);
+}
+
+TEST(SumStack, AddsWholeTreesAsTheyCome) {
+  SumStack stack;
+  EXPECT_TRUE(stack.push({0, 3}, 3).is_free);
+  for (const std::size_t leaves : {2u, 3u, 1u}) {
+    const SumStack::Step step = stack.push({0, leaves}, leaves);
+    EXPECT_EQ(step.slot, 0u);
+    EXPECT_FALSE(step.is_free);
+    EXPECT_TRUE(stack.is_complete());
+  }
+  EXPECT_EQ(stack.num_slots(), 1u);
+}
+
+TEST(SumStack, RefusesWhatDoesNotFollow) {
+  SumStack stack;
+  EXPECT_THROW(stack.push({1, 2}, 4), ShapeError);
+  stack.push({0, 1}, 4);
+  EXPECT_THROW(stack.push({2, 4}, 4), ShapeError);
+  EXPECT_THROW(stack.push({0, 1}, 4), ShapeError);
+  EXPECT_THROW(stack.push({1, 2}, 5), ShapeError);
 }
 
 TEST(AddTo, CountsDenormalsAsZero) {

@@ -81,6 +81,17 @@ TEST_F(Ranks, GoOnWithAnotherNumberToTheSameBits) {
   expect_same_bits("more");
 }
 
+/// With gradients that only their owners keep, also from a checkpoint of ranks that keep all.
+TEST_F(Ranks, ComeToTheSameBitsWithShardedGradients) {
+  const std::string on = "--train.resume --train.allow_change train.steps --replan-every 1 ";
+  expect_ok(ranks(3) + train("zero2", "--train.steps 8 --zero 2 --replan-every 1"));
+  expect_ok(ranks(2) + train("zero2", on + "--train.steps 14 --zero 1"));
+  expect_ok(ranks(4) + train("zero2", on + "--train.steps 20 --zero 2"));
+  expect_same_bits("zero2");
+  expect_ok(train("zero2_simulated", "--train.steps 20 --simulate-ranks 3 --zero 2"));
+  expect_same_bits("zero2_simulated");
+}
+
 TEST_F(Ranks, AreSimulatedToTheSameBits) {
   for (const std::string simulated : {"1", "2", "3"}) {
     const std::string name = "simulated" + simulated;

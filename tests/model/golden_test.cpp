@@ -94,7 +94,8 @@ TEST_P(Golden, LossGradientsAndTenStepsAreThoseOfPyTorch) {
     op::clip_factor(s, control, squares, 1.0f, num_tokens);
     EXPECT_NEAR(test::read(s, control)[1], norms[step], relative_tolerance * norms[step]);
     for (std::size_t bucket = 0; bucket < whole.size(); ++bucket) {
-      optimizer.update(s, bucket, control, {.learning_rate = 1e-2f, .step = step + 1});
+      optimizer.update(s, bucket, params.buckets()[bucket].gradients, control,
+                       {.learning_rate = 1e-2f, .step = step + 1});
     }
   }
 }

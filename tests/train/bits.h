@@ -39,20 +39,25 @@ struct Bits {
   std::vector<std::string> numbers;  // loss, gradient norm and clip factor of each step
 };
 
-/// Twenty steps on the ranks of `comm`, clipped, with AdamW.
-inline Bits train_twenty_steps(Device& device, Communicator& comm, const ModelConfig& config,
-                               Split split) {
-  TrainStep train(device, comm, config, Recompute::none, {.lr = 1e-2, .clip = 0.5});
+/// How long to train, and how gradients are reduced.
+struct Training {
+  std::uint64_t steps = 20;
+  ReducerOptions reducer = {};
+};
+
+/// Steps on the ranks of `comm`, clipped, with AdamW.
+inline Bits train_for_bits(Device& device, Communicator& comm, const ModelConfig& config,
+                           Split split, const Training& training = {}) {
+  TrainStep train(device, comm, config, Recompute::none, {.lr = 1e-2, .clip = 0.5},
+                  training.reducer);
   train.initialize(7);
   Bits bits;
-  for (std::uint64_t step = 1; step <= 20; ++step) {
+  for (std::uint64_t step = 1; step <= training.steps; ++step) {
     const LeafPlan plan = plan_of(split, step, train.rank_order());
-    std::size_t leaf = plan.ranges[static_cast<std::size_t>(comm.rank())].begin;
-    const auto next_leaf = [&] {
-      return hashed_leaf(config.vocab,
-                         static_cast<std::uint32_t>(step * leaves_of(split) + leaf++));
+    const auto make_leaf = [&](std::size_t leaf) {
+      return hashed_leaf(config.vocab, static_cast<std::uint32_t>(step * leaves_of(split) + leaf));
     };
-    const StepResult result = train.run(plan, next_leaf, {.learning_rate = 1e-2f, .step = step});
+    const StepResult result = train.run(plan, make_leaf, {.learning_rate = 1e-2f, .step = step});
     bits.numbers.push_back(fmt::format("step {}: loss {} norm {} factor {}", step, result.loss,
                                        result.gradient_norm, result.factor));
   }

@@ -18,9 +18,12 @@ TEST_P(SameBits, UnderMpi) {
   SelfComm self;
   for (const Split split : {Split::even, Split::uneven}) {
     Device& device = test::device_of(0);
-    const Bits alone = test::train_twenty_steps(device, self, config, split);
-    const Bits together = test::train_twenty_steps(device, world(), config, split);
+    const Bits alone = test::train_for_bits(device, self, config, split);
+    const Bits together = test::train_for_bits(device, world(), config, split);
     test::expect_same_bits(together, alone, world().name());
+    const Bits sharded = test::train_for_bits(device, world(), config, split,
+                                              {.reducer = {.shard_gradients = true}});
+    test::expect_same_bits(sharded, alone, world().name() + ", gradients sharded");
   }
 }
 

@@ -21,7 +21,7 @@ TEST_P(SameBits, OnAnyNumberOfRanks) {
   const auto [family, split] = GetParam();
   const ModelConfig config = family == Family::gpt2 ? test::tiny_gpt2() : test::tiny_llama();
   SelfComm self;
-  const Bits alone = test::train_twenty_steps(test::device_of(0), self, config, split);
+  const Bits alone = test::train_for_bits(test::device_of(0), self, config, split);
   RecordProperty("xxh3", alone.parameters);
   for (const int num_ranks : {1, 2, 3, 4, 5, 6, 8}) {
     for (const int ranks_per_host : {0, 2}) {
@@ -30,7 +30,7 @@ TEST_P(SameBits, OnAnyNumberOfRanks) {
           num_ranks,
           [&, split = split](Communicator& comm) {
             Device& device = test::device_of(comm.rank());
-            const Bits bits = test::train_twenty_steps(device, comm, config, split);
+            const Bits bits = test::train_for_bits(device, comm, config, split);
             test::expect_same_bits(
                 bits, alone,
                 fmt::format("{} of {}, {} on a host", comm.name(), num_ranks, ranks_per_host));

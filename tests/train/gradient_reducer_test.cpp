@@ -45,6 +45,7 @@ struct Case {
   int per_host;  // 0: all
   Wire wire;
   std::vector<std::vector<std::size_t>> blocks;
+  bool shard_gradients = false;
 };
 
 class Carriers : public testing::TestWithParam<Case> {
@@ -54,42 +55,53 @@ class Carriers : public testing::TestWithParam<Case> {
                    const ParamLayout& layout, const LeafPlan& plan) {
     Stream& s = device.stream();
     ParamMemory memory = reducer.memory();
-    reducer.begin_step(plan);
-    const Range& leaves = plan.ranges[static_cast<std::size_t>(comm.rank())];
-    for (std::size_t leaf = leaves.begin; leaf < leaves.end; ++leaf) {
-      for (std::size_t block = 0; block < layout.blocks.size(); ++block) {
-        std::vector<float> values(memory.gradients[block].size());
-        for (std::size_t i = 0; i < values.size(); ++i)
-          values[i] = gradient_of(leaf, layout.blocks[block].begin + i);
-        s.write<float>(memory.gradients[block], values);
-      }
-      if (leaf + 1 < leaves.end) reducer.end_leaf();
+    const LeafDeal deal = deal_leaves(plan, reducer.rank_order(), reducer.dealing());
+    reducer.begin_step(deal);
+    for (const std::size_t leaf : deal.leaves(comm.rank())) {
+      for (std::size_t block = 0; block < layout.blocks.size(); ++block)
+        add_block(s, reducer, layout, block, leaf);
+      reducer.end_leaf();
     }
-    for (std::size_t b = 0; b < reducer.num_buckets(); ++b) reducer.on_bucket_ready(b);
     reducer.finish_reduce();
     EXPECT_EQ(reducer.count_non_finite().count, 0u);
     for (std::size_t b = 0; b < reducer.num_buckets(); ++b)
-      update(s, layout, b, reducer.owned(b), memory, plan.num_leaves());
+      update(s, layout, b, reducer, plan.num_leaves());
     reducer.start_gather();
     reducer.wait_for_all();
     for (std::size_t block = 0; block < layout.blocks.size(); ++block)
       expect_values(s, memory.values[block], layout.blocks[block].begin, plan.num_leaves());
   }
 
+  /// As backward does with a block, of which each is a stage.
+  static void add_block(Stream& s, GradientReducer& reducer, const ParamLayout& layout,
+                        std::size_t block, std::size_t leaf) {
+    reducer.prepare_stage(block);
+    ParamMemory memory = reducer.memory();
+    std::vector<float> values(memory.gradients[block].size());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = gradient_of(leaf, layout.blocks[block].begin + i);
+    s.write<float>(memory.gradients[block], values);
+    for (std::size_t b = 0; reducer.is_exchanged() && b < reducer.num_buckets(); ++b) {
+      if (layout.buckets[b].block == block) reducer.on_bucket_ready(b);
+    }
+  }
+
   /// Values become twice the sums, which must be right.
-  static void update(Stream& s, const ParamLayout& layout, std::size_t bucket, const Range& owned,
-                     ParamMemory& memory, std::size_t num_leaves) {
+  static void update(Stream& s, const ParamLayout& layout, std::size_t bucket,
+                     const GradientReducer& reducer, std::size_t num_leaves) {
+    const Range owned = reducer.owned(bucket);
+    if (owned.empty()) return;
     const std::size_t block = layout.buckets[bucket].block;
     const std::size_t begin = layout.blocks[block].begin;
     std::vector<float> sums(owned.size());
-    s.read<float>(sums, memory.gradients[block].slice(owned.begin - begin, owned.end - begin));
+    s.read<float>(sums, reducer.owned_gradients(bucket));
     std::size_t num_wrong = 0;
     for (std::size_t i = 0; i < sums.size(); ++i) {
       if (sums[i] != sum_of(num_leaves, owned.begin + i)) ++num_wrong;
       sums[i] *= 2;
     }
     EXPECT_EQ(num_wrong, 0u) << "of bucket " << bucket;
-    Tensor values = memory.values[block].slice(owned.begin - begin, owned.end - begin);
+    Tensor values = reducer.memory().values[block].slice(owned.begin - begin, owned.end - begin);
     s.write<float>(values, sums);
   }
 
@@ -126,7 +138,9 @@ TEST_P(Carriers, BringSumsAndValues) {
       [&](Communicator& comm) {
         Device& device = test::device_of(comm.rank());
         GradientReducer reducer(device, comm, layout,
-                                {.exchange = {.wire = c.wire}, .memory = c.memory});
+                                {.exchange = {.wire = c.wire},
+                                 .memory = c.memory,
+                                 .shard_gradients = c.shard_gradients});
         EXPECT_EQ(reducer.host_memory(), c.memory) << "fell back";
         // Even; sums of several nodes; and all with the last rank, so that the others have none.
         std::vector<std::size_t> counts(static_cast<std::size_t>(c.ranks), 0);
@@ -145,22 +159,36 @@ constexpr std::size_t larger_than_ring =
     Staging::Ring{}.block_bytes * Staging::Ring{}.num_blocks / sizeof(float) / chunk + 3;
 
 const std::vector<std::vector<std::size_t>> small{{1}, {3, 2}, {5, 1, 7}};
+/// Of so many blocks that they take turns in memory, some shorter and some longer than those
+/// before.
+const std::vector<std::vector<std::size_t>> many{{1}, {3, 2}, {5, 1, 7}, {2},
+                                                 {1}, {1, 1}, {4, 2},    {7, 1}};
 const std::vector<std::vector<std::size_t>> large{{2}, {larger_than_ring, 1}, {3}};
 
 INSTANTIATE_TEST_SUITE_P(
     All, Carriers,
-    testing::Values(Case{"in_place", HostMemory::in_place, 3, 0, Wire::f32, small},
-                    Case{"mapped", HostMemory::mapped, 3, 0, Wire::f32, small},
-                    Case{"mapped_on_two_hosts", HostMemory::mapped, 4, 2, Wire::f32, small},
-                    Case{"mapped_bf16", HostMemory::mapped, 2, 1, Wire::bf16, small},
-                    Case{"mapped_large", HostMemory::mapped, 2, 0, Wire::f32, large},
-                    Case{"copied", HostMemory::copied, 3, 0, Wire::f32, small},
-                    Case{"copied_on_two_hosts", HostMemory::copied, 4, 2, Wire::f32, small},
-                    Case{"copied_on_hosts_of_two_and_one", HostMemory::copied, 3, 2, Wire::bf16,
-                         small},
-                    Case{"copied_bf16", HostMemory::copied, 3, 1, Wire::bf16, small},
-                    Case{"copied_large", HostMemory::copied, 2, 0, Wire::f32, large},
-                    Case{"copied_large_bf16", HostMemory::copied, 2, 1, Wire::bf16, large}),
+    testing::Values(
+        Case{"in_place", HostMemory::in_place, 3, 0, Wire::f32, small},
+        Case{"mapped", HostMemory::mapped, 3, 0, Wire::f32, small},
+        Case{"mapped_on_two_hosts", HostMemory::mapped, 4, 2, Wire::f32, small},
+        Case{"mapped_bf16", HostMemory::mapped, 2, 1, Wire::bf16, small},
+        Case{"mapped_large", HostMemory::mapped, 2, 0, Wire::f32, large},
+        Case{"copied", HostMemory::copied, 3, 0, Wire::f32, small},
+        Case{"copied_on_two_hosts", HostMemory::copied, 4, 2, Wire::f32, small},
+        Case{"copied_on_hosts_of_two_and_one", HostMemory::copied, 3, 2, Wire::bf16, small},
+        Case{"copied_bf16", HostMemory::copied, 3, 1, Wire::bf16, small},
+        Case{"copied_large", HostMemory::copied, 2, 0, Wire::f32, large},
+        Case{"copied_large_bf16", HostMemory::copied, 2, 1, Wire::bf16, large},
+        Case{"in_place_shards", HostMemory::in_place, 3, 0, Wire::f32, many, true},
+        Case{"in_place_shards_on_two_hosts", HostMemory::in_place, 4, 2, Wire::f32, many, true},
+        Case{"mapped_shards", HostMemory::mapped, 3, 0, Wire::f32, many, true},
+        Case{"mapped_shards_on_two_hosts", HostMemory::mapped, 4, 2, Wire::f32, many, true},
+        Case{"mapped_shards_bf16", HostMemory::mapped, 2, 1, Wire::bf16, many, true},
+        Case{"copied_shards", HostMemory::copied, 3, 0, Wire::f32, many, true},
+        Case{"copied_shards_bf16", HostMemory::copied, 3, 1, Wire::bf16, many, true},
+        Case{"copied_shards_on_hosts_of_two_and_one", HostMemory::copied, 3, 2, Wire::bf16, many,
+             true},
+        Case{"copied_shards_large", HostMemory::copied, 2, 0, Wire::f32, large, true}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(GradientReducer, ChoosesTheMemoryThatSuitsTheDevice) {
@@ -181,16 +209,18 @@ TEST(GradientReducer, CountsWhatIsNotFiniteOnTheRankThatHasIt) {
     Stream& s = device.stream();
     GradientReducer reducer(device, comm, layout, {});
     // Three leaves a rank: a node of two, which is put aside or added at the end, and one.
-    reducer.begin_step(even_plan(6, reducer.rank_order()));
+    reducer.begin_step(
+        deal_leaves(even_plan(6, reducer.rank_order()), reducer.rank_order(), reducer.dealing()));
     for (int leaf = 0; leaf < 3; ++leaf) {
       for (Tensor& gradient : reducer.memory().gradients) s.fill(gradient, 0x3F800000u);
       if (leaf == comm.rank()) {
         Tensor bad = reducer.memory().gradients[1].slice(3 * chunk + 5, 3 * chunk + 8);
         s.fill(bad, 0x7F800000u);
       }
-      if (leaf < 2) reducer.end_leaf();
+      for (std::size_t b = 0; reducer.is_exchanged() && b < reducer.num_buckets(); ++b)
+        reducer.on_bucket_ready(b);
+      reducer.end_leaf();
     }
-    for (std::size_t b = 0; b < reducer.num_buckets(); ++b) reducer.on_bucket_ready(b);
     reducer.finish_reduce();
     const GradientReducer::NonFinite found = reducer.count_non_finite();
     EXPECT_EQ(found.count, 3u);

@@ -25,9 +25,10 @@ std::vector<StepResult> run_with(const std::vector<Fault>& faults, std::uint64_t
     const LeafPlan plan = even_plan(6, train.rank_order());
     for (std::uint64_t step = 1; step <= num_steps; ++step) {
       injector.before_step(comm, step);
-      const StepResult result =
-          train.run(plan, [&] { return test::hashed_leaf(67, static_cast<std::uint32_t>(step)); },
-                    {.learning_rate = 1e-2f, .step = step});
+      const StepResult result = train.run(
+          plan,
+          [&](std::size_t) { return test::hashed_leaf(67, static_cast<std::uint32_t>(step)); },
+          {.learning_rate = 1e-2f, .step = step});
       if (comm.rank() == 0) results.push_back(result);
     }
   });

@@ -15,7 +15,9 @@ Batch marked(std::uint64_t step, std::size_t leaf) {
   return batch;
 }
 
-Range two_of_four(std::uint64_t) {
+using Leaves = std::vector<std::size_t>;
+
+Leaves two_of_four(std::uint64_t) {
   return {1, 3};
 }
 
@@ -28,7 +30,7 @@ TEST_P(Capacities, LeavesComeInOrder) {
   Prefetcher prefetcher(5, {GetParam(), 2}, two_of_four, marked);
   for (std::uint64_t step = 5; step < 40; ++step) {
     prefetcher.begin_step(step);
-    for (std::size_t index = 1; index < 3; ++index) {
+    for (const std::size_t index : {1u, 3u}) {
       const Leaf leaf = prefetcher.next();
       EXPECT_EQ(leaf.step, step);
       EXPECT_EQ(leaf.index, index);
@@ -38,14 +40,14 @@ TEST_P(Capacities, LeavesComeInOrder) {
 }
 INSTANTIATE_TEST_SUITE_P(All, Capacities, testing::Values(0, 1, 2, 7, 100));
 
-TEST(Prefetch, FollowsARangeThatChangesAndMayBeEmpty) {
-  const auto range = [](std::uint64_t step) {
-    return Range{0, static_cast<std::size_t>(step % 3)};
+TEST(Prefetch, FollowsLeavesThatChangeAndMayBeNone) {
+  const auto leaves = [](std::uint64_t step) {
+    return step % 3 == 0 ? Leaves{} : Leaves{step % 3, 7};
   };
-  Prefetcher prefetcher(0, {3, 0}, range, marked);
+  Prefetcher prefetcher(0, {3, 0}, leaves, marked);
   for (std::uint64_t step = 0; step < 20; ++step) {
     prefetcher.begin_step(step);
-    for (std::size_t index = 0; index < range(step).end; ++index) {
+    for (const std::size_t index : leaves(step)) {
       const Leaf leaf = prefetcher.next();
       EXPECT_EQ(leaf.step, step);
       EXPECT_EQ(leaf.index, index);
@@ -54,14 +56,14 @@ TEST(Prefetch, FollowsARangeThatChangesAndMayBeEmpty) {
 }
 
 TEST(Prefetch, GoesOnAfterManyStepsWithoutALeaf) {
-  const auto range = [](std::uint64_t step) { return step < 500 ? Range{} : Range{0, 1}; };
-  Prefetcher prefetcher(0, {2, 3}, range, marked);
+  const auto leaves = [](std::uint64_t step) { return step < 500 ? Leaves{} : Leaves{0}; };
+  Prefetcher prefetcher(0, {2, 3}, leaves, marked);
   for (std::uint64_t step = 0; step <= 500; ++step) prefetcher.begin_step(step);
   EXPECT_EQ(prefetcher.next().step, 500u);
 }
 
-// What re-planning relies on: a step's range may change until it can have been asked for.
-TEST(Prefetch, AsksForNoRangeTooFarAhead) {
+// What re-planning relies on: a step's leaves may change until it can have been asked for.
+TEST(Prefetch, AsksForNoStepTooFarAhead) {
   constexpr std::uint64_t ahead = 3;
   std::atomic<std::uint64_t> begun = 10;
   std::atomic<std::uint64_t> asked = 0;
@@ -71,7 +73,7 @@ TEST(Prefetch, AsksForNoRangeTooFarAhead) {
       [&](std::uint64_t step) {
         if (step > begun + ahead) too_far = true;
         asked = step;
-        return Range{};
+        return Leaves{};
       },
       marked);
   for (std::uint64_t step = 10; step < 200; ++step) {
@@ -108,7 +110,8 @@ TEST(Prefetch, ThrowsAtTheLeafThatFailedAndEverAfter) {
 
 TEST(Prefetch, ThrowsWhatThePlanThrew) {
   Prefetcher prefetcher(
-      0, {2, far}, [](std::uint64_t) -> Range { throw std::out_of_range("no such step"); }, marked);
+      0, {2, far}, [](std::uint64_t) -> Leaves { throw std::out_of_range("no such step"); },
+      marked);
   EXPECT_THROW(prefetcher.next(), std::out_of_range);
 }
 
@@ -122,7 +125,7 @@ TEST(Prefetch, StopsWithAFullQueueAndWithNothingTaken) {
 
 TEST(Prefetch, StopsWhenNoStepHasALeaf) {
   const Prefetcher prefetcher(
-      0, {2, far}, [](std::uint64_t) { return Range{}; }, marked);
+      0, {2, far}, [](std::uint64_t) { return Leaves{}; }, marked);
 }
 
 }  // namespace

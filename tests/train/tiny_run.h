@@ -48,10 +48,11 @@ struct TinyRun {
   }
 
   StepResult step(const LeafPlan& plan, std::uint64_t index, Data data) {
-    std::size_t leaf = plan.ranges[static_cast<std::size_t>(train.comm().rank())].begin;
     return train.run(
         plan,
-        [&] { return make_leaf((data == Data::repeated ? 0 : index) * leaves_per_step + leaf++); },
+        [&](std::size_t leaf) {
+          return make_leaf((data == Data::repeated ? 0 : index) * leaves_per_step + leaf);
+        },
         {.learning_rate = rate, .step = index + 1});
   }
 

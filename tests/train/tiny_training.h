@@ -50,10 +50,9 @@ inline void train_steps(TrainStep& train, std::uint64_t first, std::uint64_t las
   constexpr std::size_t leaves = 3;
   const LeafPlan plan = even_plan(leaves, train.rank_order());
   for (std::uint64_t step = first + 1; step <= last; ++step) {
-    std::size_t leaf = plan.ranges[static_cast<std::size_t>(train.comm().rank())].begin;
     train.run(plan,
-              [&] {
-                const auto stream = static_cast<std::uint32_t>(step * leaves + leaf++);
+              [&](std::size_t leaf) {
+                const auto stream = static_cast<std::uint32_t>(step * leaves + leaf);
                 return hashed_leaf(train.decoder().config().vocab, stream);
               },
               {.learning_rate = 1e-2f, .step = step});
