@@ -39,23 +39,23 @@ double median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
-/// When a bucket's gradients were complete on the device and when its sums were, in seconds.
-struct BucketTimes {
-  double ready = 0;
+/// The parts of a step's operations that fall between the end of computation and the update, by
+/// bucket, in seconds: what the reduction of each adds to the step.
+std::vector<double> exposed_by_bucket(const FlightSnapshot& flight, std::size_t num_buckets) {
+  double computed = 0;
   double reduced = 0;
-};
-
-/// From the operations of the last step.
-std::vector<BucketTimes> bucket_times(const FlightSnapshot& flight, std::size_t num_buckets) {
-  std::vector<BucketTimes> times(num_buckets);
+  for (const RecordedPhase& phase : flight.phases) {
+    if (phase.phase == Phase::reduce) computed = phase.began;
+    if (phase.phase == Phase::update) reduced = phase.began;
+  }
+  std::vector<double> seconds(num_buckets);
   for (const RecordedOperation& operation : flight.operations) {
     if (operation.bucket < 0 || operation.ended < 0) continue;
-    BucketTimes& bucket = times.at(static_cast<std::size_t>(operation.bucket));
-    const std::string_view name = operation.name.data();
-    if (name == "wait for the device") bucket.ready = operation.ended;
-    if (name == "add over hosts") bucket.reduced = operation.ended;
+    const double began = std::max(operation.began, computed);
+    const double ended = std::min(operation.ended, reduced);
+    seconds.at(static_cast<std::size_t>(operation.bucket)) += std::max(0.0, ended - began);
   }
-  return times;
+  return seconds;
 }
 
 /// One way to train, and what was measured of it.
@@ -125,14 +125,8 @@ class Variant {
     exposed_.push_back(mean.exposed);
     wait_.push_back(mean.wait);
     if (comm_.size() == 1) return;
-    const auto times = bucket_times(comm_.recorder().snapshot(), exposed_of_bucket_.size());
-    // A bucket is exposed for as long as it takes after both the last gradient and the bucket
-    // before.
-    double before = times.back().ready;
-    for (std::size_t b = 0; b < times.size(); ++b) {
-      exposed_of_bucket_[b].push_back(std::max(0.0, times[b].reduced - before));
-      before = std::max(before, times[b].reduced);
-    }
+    const auto exposed = exposed_by_bucket(comm_.recorder().snapshot(), exposed_of_bucket_.size());
+    for (std::size_t b = 0; b < exposed.size(); ++b) exposed_of_bucket_[b].push_back(exposed[b]);
   }
 
   std::string name_;
@@ -158,7 +152,7 @@ void print(const ordered_json& root) {
                row["step_s"].get<double>() * 1e3, row["compute_s"].get<double>() * 1e3,
                row["exposed_s"].get<double>() * 1e3, row["wait_s"].get<double>() * 1e3);
     if (!row.contains("buckets")) continue;
-    fmt::print(stderr, "  exposed by bucket, ms:");
+    fmt::print(stderr, "  reduction after the last gradient, by bucket, ms:");
     for (const ordered_json& bucket : row["buckets"])
       fmt::print(stderr, " {:.1f}", bucket["exposed_s"].get<double>() * 1e3);
     fmt::print(stderr, "\n");
