@@ -15,6 +15,7 @@ DeviceSettings device_settings(const DeviceInfo& info, const DeviceChoiceSetting
   if (settings.kernels == "cpu") result.family = KernelFamily::cpu;
   if (settings.kernels == "gpu") result.family = KernelFamily::gpu;
   if (!settings.cache.empty()) result.cache_directory = settings.cache;
+  result.profiled = !settings.profile.empty();
   return result;
 }
 

@@ -44,6 +44,13 @@ Grid grid_of(KernelFamily family, const AttentionShape& shape, std::size_t heads
   return {.groups = {ceil_div(shape.T, gpu_group), heads, shape.B}, .local = {gpu_group, 1, 1}};
 }
 
+/// Of products of T x T with D columns in all heads, of which causality leaves half.
+double flops_of(const AttentionShape& shape, int num_products) {
+  const double rows = static_cast<double>(shape.T);
+  return num_products * rows * (rows + 1) * static_cast<double>(shape.D) *
+         static_cast<double>(shape.B * shape.H);
+}
+
 }  // namespace
 
 void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const AttentionShape& shape) {
@@ -53,7 +60,8 @@ void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Atten
   check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)});
   check_tensor("attention", "lse", lse, {shape.B, shape.H, shape.T});
   const Grid grid = grid_of(plan.family, shape, shape.H);
-  const auto run = [&](const auto& arguments) { launch(s, grid, arguments, plan.defines); };
+  const double flops = flops_of(shape, 2);  // q k and p v
+  const auto run = [&](const auto& arguments) { launch(s, grid, arguments, plan.defines, flops); };
   if (plan.family == KernelFamily::cpu) {
     run(k::attention_fwd_cpu{.y = y,
                              .lse = lse,
@@ -85,49 +93,54 @@ void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const Attenti
   check_tensor("attention_backward", "qkv", saved.qkv, {N, plan.width});
   // rowsum(dy * y), which the first kernel writes and the second reads.
   Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
-  const auto run = [&](std::size_t heads, const auto& arguments) {
-    launch(s, grid_of(plan.family, shape, heads), arguments, plan.defines);
+  const auto run = [&](std::size_t heads, int num_products, const auto& arguments) {
+    launch(s, grid_of(plan.family, shape, heads), arguments, plan.defines,
+           flops_of(shape, num_products));
   };
   if (plan.family == KernelFamily::cpu) {
-    run(shape.H, k::attention_bwd_dq_cpu{.dqkv = dqkv,
-                                         .delta = delta,
-                                         .dy = dy,
-                                         .y = saved.y,
-                                         .lse = saved.lse,
-                                         .qkv = saved.qkv,
-                                         .T = plan.T,
-                                         .H = plan.H,
-                                         .G = plan.G,
-                                         .scale = plan.scale});
-    run(shape.G, k::attention_bwd_dkdv_cpu{.dqkv = dqkv,
-                                           .dy = dy,
-                                           .lse = saved.lse,
-                                           .delta = delta,
-                                           .qkv = saved.qkv,
-                                           .T = plan.T,
-                                           .H = plan.H,
-                                           .G = plan.G,
-                                           .scale = plan.scale});
+    run(shape.H, 3,
+        k::attention_bwd_dq_cpu{.dqkv = dqkv,
+                                .delta = delta,
+                                .dy = dy,
+                                .y = saved.y,
+                                .lse = saved.lse,
+                                .qkv = saved.qkv,
+                                .T = plan.T,
+                                .H = plan.H,
+                                .G = plan.G,
+                                .scale = plan.scale});
+    run(shape.G, 4,
+        k::attention_bwd_dkdv_cpu{.dqkv = dqkv,
+                                  .dy = dy,
+                                  .lse = saved.lse,
+                                  .delta = delta,
+                                  .qkv = saved.qkv,
+                                  .T = plan.T,
+                                  .H = plan.H,
+                                  .G = plan.G,
+                                  .scale = plan.scale});
   } else {
-    run(shape.H, k::attention_bwd_dq_gpu{.dqkv = dqkv,
-                                         .delta = delta,
-                                         .dy = dy,
-                                         .y = saved.y,
-                                         .lse = saved.lse,
-                                         .qkv = saved.qkv,
-                                         .T = plan.T,
-                                         .H = plan.H,
-                                         .G = plan.G,
-                                         .scale = plan.scale});
-    run(shape.G, k::attention_bwd_dkdv_gpu{.dqkv = dqkv,
-                                           .dy = dy,
-                                           .lse = saved.lse,
-                                           .delta = delta,
-                                           .qkv = saved.qkv,
-                                           .T = plan.T,
-                                           .H = plan.H,
-                                           .G = plan.G,
-                                           .scale = plan.scale});
+    run(shape.H, 3,
+        k::attention_bwd_dq_gpu{.dqkv = dqkv,
+                                .delta = delta,
+                                .dy = dy,
+                                .y = saved.y,
+                                .lse = saved.lse,
+                                .qkv = saved.qkv,
+                                .T = plan.T,
+                                .H = plan.H,
+                                .G = plan.G,
+                                .scale = plan.scale});
+    run(shape.G, 4,
+        k::attention_bwd_dkdv_gpu{.dqkv = dqkv,
+                                  .dy = dy,
+                                  .lse = saved.lse,
+                                  .delta = delta,
+                                  .qkv = saved.qkv,
+                                  .T = plan.T,
+                                  .H = plan.H,
+                                  .G = plan.G,
+                                  .scale = plan.scale});
   }
 }
 

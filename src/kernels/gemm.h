@@ -19,6 +19,10 @@ struct GemmProblem {
   std::size_t K;
   Transpose transpose;
   Into into;
+
+  double flops() const {
+    return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
+  }
 };
 
 /// One way to multiply. Providers hold no state; any of them runs on any device, though not equally

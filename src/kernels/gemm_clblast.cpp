@@ -79,12 +79,15 @@ class ClblastGemm : public GemmProvider {
     // A buffer of ours, because CLBlast's own is allocated and released on every call.
     const Tensor workspace = s.device().tensor({ceil_div(workspace_bytes, sizeof(float))});
     const float beta = p.into == Into::accumulate ? 1.0f : 0.0f;
-    check_clblast(
-        clblast::Gemm<float>(clblast::Layout::kColMajor, m.first, m.second, p.N, p.M, p.K, 1.0f,
-                             p.b.mem(), p.b.offset(), m.ldb, p.a.mem(), p.a.offset(), m.lda, beta,
-                             p.c.mem(), p.c.offset(), p.N, &queue, nullptr,
-                             workspace_bytes == 0 ? nullptr : workspace.mem()),
-        p);
+    const auto bytes = static_cast<double>(p.a.bytes() + p.b.bytes() + p.c.bytes());
+    s.enqueue_foreign("clblast_gemm", {.flops = p.flops(), .bytes = bytes}, [&] {
+      check_clblast(
+          clblast::Gemm<float>(clblast::Layout::kColMajor, m.first, m.second, p.N, p.M, p.K, 1.0f,
+                               p.b.mem(), p.b.offset(), m.ldb, p.a.mem(), p.a.offset(), m.lda, beta,
+                               p.c.mem(), p.c.offset(), p.N, &queue, nullptr,
+                               workspace_bytes == 0 ? nullptr : workspace.mem()),
+          p);
+    });
   }
 };
 

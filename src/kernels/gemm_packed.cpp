@@ -95,6 +95,8 @@ void multiply(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& pa
   const bool first = block.first_k == 0;
   const std::uint32_t accumulate = p.into == Into::accumulate || !first ? 1 : 0;
   const Tensor* bias = first ? p.bias : nullptr;
+  const double flops = 2.0 * static_cast<double>(p.M) * static_cast<double>(block.columns) *
+                       static_cast<double>(block.K);
   if (p.transpose == Transpose::a) {
     launch(s, grid,
            k::gemm_panels_cpu{.c = p.c,
@@ -106,7 +108,7 @@ void multiply(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& pa
                               .K = u32(block.K),
                               .first_column = u32(block.first_column),
                               .accumulate = accumulate},
-           tile.defines());
+           tile.defines(), flops);
     return;
   }
   launch(s, grid,
@@ -121,7 +123,7 @@ void multiply(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& pa
                           .first_k = u32(block.first_k),
                           .first_column = u32(block.first_column),
                           .accumulate = accumulate},
-         tile.defines());
+         tile.defines(), flops);
 }
 
 class PackedGemm : public GemmProvider {

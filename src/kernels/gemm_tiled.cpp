@@ -29,7 +29,8 @@ class TiledGemm : public GemmProvider {
                        .a_k = std::uint64_t{of_a ? p.M : 1},
                        .b_column = std::uint64_t{of_b ? p.K : 1},
                        .b_k = std::uint64_t{of_b ? 1 : p.N},
-                       .accumulate = std::uint32_t{p.into == Into::accumulate ? 1u : 0u}});
+                       .accumulate = std::uint32_t{p.into == Into::accumulate ? 1u : 0u}},
+           {}, p.flops());
   }
 };
 

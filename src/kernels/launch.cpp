@@ -9,6 +9,7 @@ void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dt
                       info_.name, name, name_of(given ? tensor->dtype() : dtype), name_of(dtype));
   cl_mem memory = given ? tensor->mem() : nullptr;
   const cl_ulong offset = given ? tensor->offset() : 0;
+  if (given) bytes_ += tensor->bytes();
   set(name, sizeof(cl_mem), &memory);
   set(name, sizeof(cl_ulong), &offset);
 }

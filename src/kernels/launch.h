@@ -76,6 +76,9 @@ class ArgumentSetter {
  public:
   ArgumentSetter(cl_kernel kernel, const KernelInfo& info) : kernel_(kernel), info_(info) {}
 
+  /// Of all buffers that were set.
+  std::size_t bytes() const { return bytes_; }
+
   template <class A>
   void operator()(const char* name, const A& argument) {
     if constexpr (requires { argument.tensor; }) {
@@ -92,18 +95,21 @@ class ArgumentSetter {
   cl_kernel kernel_;
   const KernelInfo& info_;
   cl_uint index_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace detail
 
 /// Enqueues a kernel: launch(s, {.groups = {rows, 1, 1}}, k::rms_norm_fwd{.y = y, ...}).
-/// Throws ShapeError when a tensor's dtype is not the kernel's, DeviceError when OpenCL refuses.
+/// `flops`, where an op knows them, are for profiles. Throws ShapeError when a tensor's dtype is
+/// not the kernel's, DeviceError when OpenCL refuses.
 template <class K>
-void launch(Stream& s, const Grid& grid, const K& arguments, const Defines& defines = {}) {
+void launch(Stream& s, const Grid& grid, const K& arguments, const Defines& defines = {},
+            double flops = 0) {
   cl_kernel kernel = s.kernel(K::info, defines);
   detail::ArgumentSetter set(kernel, K::info);
   arguments.each(set);
-  s.enqueue(kernel, K::info, grid);
+  s.enqueue(kernel, K::info, grid, {.flops = flops, .bytes = static_cast<double>(set.bytes())});
 }
 
 }  // namespace motley

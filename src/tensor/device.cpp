@@ -28,6 +28,7 @@ Device::Device(const DeviceInfo& info, const DeviceSettings& settings)
       context_(open_context(info.handle)),
       pool_(context_, info.max_allocation),
       programs_(context_, info.handle, settings.cache_directory),
+      profile_(settings.profiled ? std::make_unique<CommandProfile>() : nullptr),
       stream_(*this) {}
 
 Tensor Device::tensor(const Shape& shape, Dtype dtype) {

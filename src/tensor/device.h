@@ -3,9 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "tensor/device_info.h"
 #include "tensor/memory.h"
+#include "tensor/profile.h"
 #include "tensor/program.h"
 #include "tensor/stream.h"
 #include "tensor/tensor.h"
@@ -25,6 +27,8 @@ struct DeviceSettings {
   FreshMemory fresh_memory = FreshMemory::unspecified;
   /// Where built kernels are kept between runs; empty: nowhere.
   std::filesystem::path cache_directory = {};
+  /// Whether streams can tell when commands ran; see CommandProfile.
+  bool profiled = false;
 };
 
 /// The settings that suit a device: its kind's family and the default cache directory; in debug
@@ -45,6 +49,8 @@ class Device {
   /// The compute stream. Every op of a model runs here.
   Stream& stream() { return stream_; }
   const cl::Context& context() const { return context_; }
+  /// Of all streams of the device; null unless the settings asked for one.
+  CommandProfile* profile() { return profile_.get(); }
 
   /// A tensor with unspecified contents. Throws DeviceError when memory is out.
   Tensor tensor(const Shape& shape, Dtype dtype = Dtype::f32);
@@ -59,6 +65,7 @@ class Device {
   cl::Context context_;
   MemoryPool pool_;
   ProgramCache programs_;
+  std::unique_ptr<CommandProfile> profile_;
   Stream stream_;
 };
 

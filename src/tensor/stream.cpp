@@ -28,12 +28,21 @@ void check_signature(const cl::Kernel& kernel, const KernelInfo& info) {
   }
 }
 
+/// Each byte is read once and written once.
+Work copy_work(std::size_t bytes) {
+  return {.bytes = 2 * static_cast<double>(bytes)};
+}
+
 }  // namespace
 
-Stream::Stream(Device& device) : device_(&device) {
+Stream::Stream(Device& device) : device_(&device), profile_(device.profile()) {
+  cl_command_queue_properties properties = 0;
+  if (profile_ != nullptr) {
+    properties = CL_QUEUE_PROFILING_ENABLE;
+    number_ = profile_->number_stream();
+  }
   cl_int code = CL_SUCCESS;
-  queue_ = cl::CommandQueue(device.context(), device.info().handle, cl_command_queue_properties{0},
-                            &code);
+  queue_ = cl::CommandQueue(device.context(), device.info().handle, properties, &code);
   check_cl(code, "clCreateCommandQueue");
 }
 
@@ -52,15 +61,21 @@ void Stream::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
 void Stream::write_bytes(Tensor& to, const void* values) {
   if (to.size() == 0) return;
   const std::size_t offset = to.offset() * size_of(to.dtype());
-  check_cl(queue_.enqueueWriteBuffer(to.buffer(), CL_TRUE, offset, to.bytes(), values),
-           "clEnqueueWriteBuffer");
+  noted("write", copy_work(to.bytes()), [&](cl_event* event) {
+    check_cl(clEnqueueWriteBuffer(queue_(), to.mem(), CL_TRUE, offset, to.bytes(), values, 0,
+                                  nullptr, event),
+             "clEnqueueWriteBuffer");
+  });
 }
 
 void Stream::read_bytes(void* values, const Tensor& from) {
   if (from.size() == 0) return;
   const std::size_t offset = from.offset() * size_of(from.dtype());
-  check_cl(queue_.enqueueReadBuffer(from.buffer(), CL_TRUE, offset, from.bytes(), values),
-           "clEnqueueReadBuffer");
+  noted("read", copy_work(from.bytes()), [&](cl_event* event) {
+    check_cl(clEnqueueReadBuffer(queue_(), from.mem(), CL_TRUE, offset, from.bytes(), values, 0,
+                                 nullptr, event),
+             "clEnqueueReadBuffer");
+  });
 }
 
 void Stream::copy(Tensor& to, const Tensor& from) {
@@ -70,17 +85,21 @@ void Stream::copy(Tensor& to, const Tensor& from) {
                       to_string(to.shape()));
   if (to.size() == 0) return;
   const std::size_t element = size_of(to.dtype());
-  check_cl(queue_.enqueueCopyBuffer(from.buffer(), to.buffer(), from.offset() * element,
-                                    to.offset() * element, to.bytes()),
-           "clEnqueueCopyBuffer");
+  noted("copy", copy_work(to.bytes()), [&](cl_event* event) {
+    check_cl(clEnqueueCopyBuffer(queue_(), from.mem(), to.mem(), from.offset() * element,
+                                 to.offset() * element, to.bytes(), 0, nullptr, event),
+             "clEnqueueCopyBuffer");
+  });
 }
 
 void Stream::fill(Tensor& tensor, std::uint32_t pattern) {
   if (tensor.size() == 0) return;
   const std::size_t element = size_of(tensor.dtype());
-  check_cl(clEnqueueFillBuffer(queue_(), tensor.mem(), &pattern, element, tensor.offset() * element,
-                               tensor.bytes(), 0, nullptr, nullptr),
-           "clEnqueueFillBuffer");
+  noted("fill", {.bytes = static_cast<double>(tensor.bytes())}, [&](cl_event* event) {
+    check_cl(clEnqueueFillBuffer(queue_(), tensor.mem(), &pattern, element,
+                                 tensor.offset() * element, tensor.bytes(), 0, nullptr, event),
+             "clEnqueueFillBuffer");
+  });
 }
 
 void* Stream::map_bytes(const Tensor& tensor, Access access) {
@@ -130,6 +149,7 @@ Event Stream::start_read(std::span<std::byte> to, const Tensor& from, std::size_
                                from.offset() * size_of(from.dtype()) + offset, to.size(), to.data(),
                                wait.size, wait.data(), &done()),
            "clEnqueueReadBuffer");
+  note("read", to.size(), done);
   return Event(std::move(done));
 }
 
@@ -142,6 +162,7 @@ Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const 
       clEnqueueWriteBuffer(queue_(), to.mem(), CL_FALSE, to.offset() * size_of(to.dtype()) + offset,
                            from.size(), from.data(), wait.size, wait.data(), &done()),
       "clEnqueueWriteBuffer");
+  note("write", from.size(), done);
   return Event(std::move(done));
 }
 
@@ -177,16 +198,22 @@ cl_kernel Stream::kernel(const KernelInfo& info, const Defines& defines) {
   return kernels_.emplace(key, std::move(created)).first->second();
 }
 
-void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid) {
+void Stream::note(const char* name, std::size_t bytes, const cl::Event& event) {
+  if (is_profiled()) profile_->add(name, number_, copy_work(bytes), event);
+}
+
+void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid, const Work& work) {
   std::array<std::size_t, 3> global{};
   for (std::size_t i = 0; i < 3; ++i) global[i] = checked_mul(grid.groups[i], grid.local[i]);
   if (global[0] == 0 || global[1] == 0 || global[2] == 0) return;
-  const cl_int code = clEnqueueNDRangeKernel(queue_(), kernel, 3, nullptr, global.data(),
-                                             grid.local.data(), 0, nullptr, nullptr);
-  require<DeviceError>(code == CL_SUCCESS, "device.launch",
-                       "kernel {} of {} on {}x{}x{} groups of {}x{}x{} was refused: {}", info.name,
-                       info.file, grid.groups[0], grid.groups[1], grid.groups[2], grid.local[0],
-                       grid.local[1], grid.local[2], cl_error_name(code));
+  noted(info.name, work, [&](cl_event* event) {
+    const cl_int code = clEnqueueNDRangeKernel(queue_(), kernel, 3, nullptr, global.data(),
+                                               grid.local.data(), 0, nullptr, event);
+    require<DeviceError>(code == CL_SUCCESS, "device.launch",
+                         "kernel {} of {} on {}x{}x{} groups of {}x{}x{} was refused: {}",
+                         info.name, info.file, grid.groups[0], grid.groups[1], grid.groups[2],
+                         grid.local[0], grid.local[1], grid.local[2], cl_error_name(code));
+  });
 }
 
 bool Event::is_done() const {
@@ -200,9 +227,14 @@ bool Event::is_done() const {
   return true;
 }
 
-Event Stream::mark() {
+cl::Event Stream::enqueue_marker() {
   cl::Event event;
   check_cl(queue_.enqueueMarkerWithWaitList(nullptr, &event), "clEnqueueMarkerWithWaitList");
+  return event;
+}
+
+Event Stream::mark() {
+  cl::Event event = enqueue_marker();
   flush();
   return Event(std::move(event));
 }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tensor/error.h"
+#include "tensor/profile.h"
 #include "tensor/program.h"
 #include "tensor/tensor.h"
 
@@ -115,8 +116,19 @@ class Stream {
   /// The kernel object of `info` under `defines`, built on first use and checked against
   /// `info.args`.
   cl_kernel kernel(const KernelInfo& info, const Defines& defines);
-  /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing.
-  void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid);
+  /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing. `work` is
+  /// for profiles.
+  void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid, const Work& work = {});
+  /// Runs what enqueues work by other means than this class; a profile shows that as one command.
+  template <class Enqueue>
+  void enqueue_foreign(const char* name, const Work& work, Enqueue enqueue) {
+    if (!is_profiled()) return enqueue();
+    const cl::Event before = enqueue_marker();
+    enqueue();
+    profile_->add(name, number_, work, before, enqueue_marker());
+  }
+  /// An event that is done when everything enqueued has run; without a flush.
+  cl::Event enqueue_marker();
   /// Hands everything enqueued to the device without waiting; the event is done when that has run.
   Event mark();
   /// Hands everything enqueued to the device without waiting.
@@ -132,8 +144,20 @@ class Stream {
   void read_bytes(void* values, const Tensor& from);
   void* map_bytes(const Tensor& tensor, Access access);
   void unmap(const Tensor& tensor, void* data) noexcept;
+  bool is_profiled() const { return profile_ != nullptr && profile_->is_on(); }
+  /// Gives `enqueue` a place for its event where a profile wants one, null elsewhere.
+  template <class Enqueue>
+  void noted(const char* name, const Work& work, Enqueue enqueue) {
+    if (!is_profiled()) return enqueue(nullptr);
+    cl::Event event;
+    enqueue(&event());
+    profile_->add(name, number_, work, event);
+  }
+  void note(const char* name, std::size_t bytes, const cl::Event& event);
 
   Device* device_;
+  CommandProfile* profile_;  // null unless the device keeps one
+  std::size_t number_ = 0;   // of this stream, in profiles
   cl::CommandQueue queue_;
   std::map<std::pair<const KernelInfo*, Defines>, cl::Kernel> kernels_;
 };

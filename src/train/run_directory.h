@@ -1,5 +1,5 @@
-// The directory of a run: config.toml, metrics.jsonl, log/rankN.log and ckpt/; and, of a
-// job that stood still, log/stall-STEP/rankN.txt.
+// The directory of a run: config.toml, metrics.jsonl, log/rankN.log and ckpt/; of a
+// job that stood still, log/stall-STEP/rankN.txt; of one that was profiled, profile/rankN.json.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ class RunDirectory {
   io::Path metrics() const { return root_ / "metrics.jsonl"; }
   io::Path checkpoints() const { return root_ / "ckpt"; }
   io::Path logs() const { return root_ / "log"; }
+  io::Path profiles() const { return root_ / "profile"; }
   io::Path log(int rank) const;
 
   /// Whether somebody trained here before.

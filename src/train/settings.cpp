@@ -13,6 +13,7 @@
 #include "train/presets.h"
 #include "train/settings_flags.h"
 #include "train/settings_toml.h"
+#include "train/step_profile.h"
 
 namespace motley {
 namespace {
@@ -91,6 +92,7 @@ void check_settings(const Settings& settings) {
   }
   (void)DeviceSpec::parse(settings.device.use);
   (void)parse_faults(settings.train.inject);
+  (void)parse_profile_steps(settings.device.profile);
   require<ConfigError>(!settings.train.run.empty(), "config.value",
                        "train.run is empty\n  name the directory of the run");
   require<ConfigError>(!settings.train.resume || !settings.train.overwrite, "config.conflict",

@@ -83,7 +83,8 @@ struct DeviceChoiceSettings {
   std::string kernels = "auto";
   bool share = false;
   bool one_core = false;
-  std::string cache = {};  // empty: the default directory
+  std::string cache = {};    // empty: the default directory
+  std::string profile = {};  // steps to profile; see train/step_profile.h
 };
 
 /// Whether sums over ranks travel as f32, or as bf16 between hosts.

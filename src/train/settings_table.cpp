@@ -310,6 +310,10 @@ std::vector<Setting> device_rows() {
           "one_core", {.help = "allow a CPU device that mpirun has bound to one of many cores"}),
       device<&D::cache>("cache",
                         {.help = "directory of built kernels; empty = the user's cache directory"}),
+      device<&D::profile>("profile",
+                          {.help = "steps to profile, as steps=10-12: what the device ran goes to "
+                                   "profile/ of the run, the costliest kernels to the console",
+                           .on_resume = one_call}),
   };
 }
 

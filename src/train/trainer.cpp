@@ -126,6 +126,8 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
   agree(comm, "opening the log", [&] {
     if (has_log) run_.start_log(comm.rank());
   });
+  if (const auto steps = parse_profile_steps(settings.device.profile))
+    profile_.emplace(device, comm, *steps, run_.profiles());
   saved_at_ = progress_.step;
 }
 
@@ -187,6 +189,7 @@ void Trainer::step(const StopRequests& stop) {
   const std::uint64_t tokens_per_step = leaves_per_step_ * leaf_shape_.N();
   const RunLength length = run_length(settings_.train, tokens_per_step, progress_);
   const double rate = learning_rate(settings_.optim, progress_.step, length.steps);
+  if (profile_) profile_->before_step(progress_.step + 1);
   prefetcher_->begin_step(progress_.step);
   injector_.before_step(comm_, progress_.step + 1);
   const StepResult result = train_.run(
@@ -218,7 +221,14 @@ void Trainer::step(const StopRequests& stop) {
   write_metrics(record, news);
   console_.step(record, length);
   report(news);
+  if (profile_) write_profile();
   untold_seconds_ = seconds_since(told);
+}
+
+/// Every rank writes its file; rank 0's table stands for all on the console.
+void Trainer::write_profile() {
+  for (const std::string& line : profile_->after_step(progress_.step))
+    log::info("profile  {}", line);
 }
 
 void Trainer::check_finite(const StepResult& result) {

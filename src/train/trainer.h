@@ -16,6 +16,7 @@
 #include "train/prefetch.h"
 #include "train/run_directory.h"
 #include "train/settings.h"
+#include "train/step_profile.h"
 #include "train/stop.h"
 #include "train/tokenizer.h"
 #include "train/train_setup.h"
@@ -45,6 +46,7 @@ class Trainer {
   void step(const StopRequests& stop);
   /// The next leaf, which must be this one of the step.
   Batch read_ahead_leaf(std::size_t leaf);
+  void write_profile();
   void check_finite(const StepResult& result);
   void check_replicas_now();
   void evaluate_now();
@@ -78,6 +80,7 @@ class Trainer {
   StragglerWatch stragglers_;
   LeafSource source_;
   std::optional<MetricsLog> metrics_;  // rank 0
+  std::optional<StepProfile> profile_;
   Console console_;
   std::vector<RankRow> ranks_;   // as the start-up table shows them
   std::uint64_t bad_steps_ = 0;  // in a row

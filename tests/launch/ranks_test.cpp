@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -128,6 +129,34 @@ TEST_F(Ranks, ArePlannedAroundWhenOneSlowsDown) {
   for (const char* file :
        {"/ckpt/000000080/model.safetensors", "/ckpt/000000080/optim.safetensors"})
     EXPECT_EQ(hash_of_file(at("slowed") + file), hash_of_file(at("steady") + file)) << file;
+}
+
+/// Of what a trace has spans, of one category.
+std::set<std::string> names_in_trace(const io::Path& file, const std::string& category) {
+  std::set<std::string> names;
+  const auto document = nlohmann::json::parse(io::read_text(file));
+  for (const auto& event : document.at("traceEvents")) {
+    if (event.value("cat", "") == category) names.insert(event.at("name"));
+  }
+  return names;
+}
+
+TEST_F(Ranks, WriteWhatTheyRanInSomeSteps) {
+  const Outcome outcome =
+      test::run_command(ranks(2) + train("profiled", "--train.steps 20 --profile steps=3-4"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  expect_same_bits("profiled");
+  expect_mentions(outcome.text, "profile  2 steps of ");
+  expect_mentions(outcome.text, "profiled/profile/rank0.json");
+  for (const std::string rank : {"0", "1"}) {
+    const io::Path file = at("profiled/profile/rank" + rank + ".json");
+    const auto phases = names_in_trace(file, "phase");
+    for (const char* phase : {"compute 3", "update 3", "compute 4", "update 4"})
+      EXPECT_EQ(phases.count(phase), 1u) << file << ' ' << phase;
+    EXPECT_EQ(phases.count("compute 2") + phases.count("compute 5"), 0u) << file;
+    EXPECT_EQ(names_in_trace(file, "device").count("attention_fwd_cpu"), 1u) << file;
+    EXPECT_GE(names_in_trace(file, "communication").size(), 2u) << file;
+  }
 }
 
 TEST_F(Ranks, AreWarnedOfWhenThereAreTooFewLeaves) {

@@ -1,0 +1,66 @@
+#include "kernels/peak.h"
+
+#include <algorithm>
+
+#include "kernels/generated.h"
+#include "kernels/ops.h"
+#include "tensor/clock.h"
+
+namespace motley {
+namespace {
+
+// As in peak.cl: a work-item's additions and multiplications in a round.
+constexpr std::size_t flops_per_round = std::size_t{10} * 16 * 2;
+constexpr int num_repeats = 5;
+constexpr double long_enough_s = 0.02;  // against the cost of a launch
+
+/// The shortest of several runs, in seconds, after one that builds the kernel.
+template <class Run>
+double best_seconds(Stream& s, Run run) {
+  run();
+  s.finish();
+  double best = 1e30;
+  for (int i = 0; i < num_repeats; ++i) {
+    const auto began = Clock::now();
+    run();
+    s.finish();
+    best = std::min(best, seconds_since(began));
+  }
+  return best;
+}
+
+double measure_flops(Device& device) {
+  const std::size_t local = device.family() == KernelFamily::gpu ? 64 : 1;
+  const std::size_t groups = std::size_t{device.info().compute_units} * 16;
+  Stream& s = device.stream();
+  Tensor y = device.tensor({groups * local});
+  std::uint32_t rounds = 1024;
+  for (;;) {
+    const double seconds = best_seconds(s, [&] {
+      launch(s, {.groups = {groups, 1, 1}, .local = {local, 1, 1}},
+             k::peak_fma{.y = y, .x = 0.5f, .rounds = rounds});
+    });
+    if (seconds >= long_enough_s || rounds >= 1u << 30) {
+      const double items = static_cast<double>(groups * local);
+      return items * static_cast<double>(flops_per_round) * rounds / seconds;
+    }
+    rounds *= 4;
+  }
+}
+
+double measure_bytes(Device& device) {
+  constexpr std::size_t wanted = std::size_t{64} << 20;  // bytes
+  const std::size_t bytes = std::min(wanted, device.info().max_allocation / 4);
+  Tensor y = device.zeros({bytes / sizeof(float)});
+  const Tensor x = device.zeros({bytes / sizeof(float)});
+  const double seconds = best_seconds(device.stream(), [&] { op::add(device.stream(), y, x); });
+  return 3.0 * static_cast<double>(y.bytes()) / seconds;
+}
+
+}  // namespace
+
+Peaks measure_peaks(Device& device) {
+  return {.flops = measure_flops(device), .bytes = measure_bytes(device)};
+}
+
+}  // namespace motley
