@@ -66,14 +66,14 @@ class Variant {
       : name_(std::move(name)),
         comm_(comm),
         sizes_(sizes),
-        train_(device, comm, workload_model(), Recompute::none, {}, options),
+        train_(device, comm, reference_workload().model, Recompute::none, {}, options),
         exposed_of_bucket_(train_.reducer().num_buckets()) {
     train_.initialize(1);
   }
 
   void step(std::uint64_t number) {
     const LeafPlan plan = even_plan(sizes_.leaves, train_.rank_order());
-    const Batch batch = workload_batch(number, sizes_.sequences);
+    const Batch batch = workload_batch(reference_workload(), number, sizes_.sequences);
     train_.decoder();  // what is left of the step before does not count
     train_.device().stream().finish();
     comm_.barrier();
@@ -90,7 +90,8 @@ class Variant {
 
   ordered_json to_json() const {
     const double seconds = median(seconds_);
-    const double tokens = static_cast<double>(sizes_.leaves * sizes_.sequences * workload_length);
+    const double tokens =
+        static_cast<double>(sizes_.leaves * sizes_.sequences * reference_workload().T);
     ordered_json row{{"name", name_},
                      {"tokens_per_s", tokens / seconds},
                      {"step_s", seconds},
@@ -133,7 +134,7 @@ class Variant {
   Communicator& comm_;
   const Options& sizes_;
   TrainStep train_;
-  ParamLayout layout_ = param_layout(workload_model());
+  ParamLayout layout_ = param_layout(reference_workload().model);
   std::vector<double> seconds_;
   std::vector<double> compute_;
   std::vector<double> exposed_;

@@ -1,10 +1,9 @@
-// Trains the reference workload for a fixed number of steps and prints its speed as JSON: GPT-2
-// style, 6 layers, width 384, 6 heads, T = 256, vocabulary 8192, batch 8, fp32, AdamW with
-// clipping, random tokens.
+// Trains a workload (bench/workload.h) for a fixed number of steps, in fp32 with AdamW and
+// clipping, and prints its speed, its losses and the device's measured peaks as JSON.
 //
-//   bench_train [--steps 20] [--device auto] [--kernels auto]
+//   bench_train [--workload w1] [--steps 20] [--device auto] [--kernels auto]
 //
-// bench/torch_train.py runs the same under PyTorch.
+// bench/torch_train.py runs the same under PyTorch; bench/compare.sh both.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -15,6 +14,7 @@
 
 #include "bench/workload.h"
 #include "dist/self_comm.h"
+#include "kernels/peak.h"
 #include "launch/open_device.h"
 #include "tensor/clock.h"
 #include "train/train_step.h"
@@ -23,8 +23,6 @@ namespace motley {
 namespace {
 
 constexpr std::size_t warm_up_steps = 3;
-constexpr std::size_t B = 8;
-constexpr std::size_t T = bench::workload_length;
 
 double peak_resident_bytes() {
   rusage usage{};
@@ -32,38 +30,47 @@ double peak_resident_bytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
-int run(std::size_t steps, const DeviceChoiceSettings& choice) {
+int run(const bench::Workload& workload, std::size_t steps, const DeviceChoiceSettings& choice) {
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
-  const ModelConfig model = bench::workload_model();
-  TrainStep train(*device, comm, model, Recompute::none, {});
-  train.initialize(1);
+  TrainStep train(*device, comm, workload.model, Recompute::none, {});
+  bench::set_workload_weights(device->stream(), train.params());
   std::vector<double> seconds;
-  StepResult result;
+  std::vector<double> losses;
   for (std::size_t step = 0; step < warm_up_steps + steps; ++step) {
-    const Batch batch = bench::workload_batch(step, B);
+    const Batch batch = bench::workload_batch(workload, step, workload.B);
     const auto start = Clock::now();
-    result = train.run(even_plan(1, train.rank_order()), [&](std::size_t) { return Batch(batch); },
-                       {.learning_rate = 6e-4f, .step = step + 1});
+    const StepResult result =
+        train.run(even_plan(1, train.rank_order()), [&](std::size_t) { return Batch(batch); },
+                  {.learning_rate = 6e-4f, .step = step + 1});
     device->stream().finish();
     if (step >= warm_up_steps) seconds.push_back(seconds_since(start));
+    losses.push_back(result.loss);
   }
+  const double process_bytes = peak_resident_bytes();
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
-  const double flops = flops_per_token(model, T) * B * T;
-  nlohmann::ordered_json root{{"workload", "gpt2 L6 C384 H6 T256 V8192 B8 fp32 adamw"},
+  const auto tokens = static_cast<double>(workload.B * workload.T);
+  const double flops = flops_per_token(workload.model, workload.T) * tokens;
+  const Peaks peaks = measure_peaks(*device);
+  nlohmann::ordered_json root{{"workload", workload.name},
+                              {"model", workload.text},
+                              {"dtype", "f32"},
                               {"device", device->info().name},
                               {"driver", device->info().driver},
                               {"steps", steps},
-                              {"tokens_per_s",
-                               {{"median", B * T / median},
-                                {"best", B * T / seconds.front()},
-                                {"worst", B * T / seconds.back()}}},
+                              {"tokens_per_s", tokens / median},
+                              {"tokens_per_s_best", tokens / seconds.front()},
+                              {"tokens_per_s_worst", tokens / seconds.back()},
                               {"step_seconds", median},
+                              {"gflop_per_token", flops / tokens / 1e9},
                               {"gflop_per_s", flops / median / 1e9},
-                              {"loss", result.loss},
+                              {"peak_gflop_per_s", peaks.flops / 1e9},
+                              {"peak_gb_per_s", peaks.bytes / 1e9},
+                              {"first_loss", losses.front()},
+                              {"last_loss", losses.back()},
                               {"device_peak_bytes", device->pool().statistics().peak_in_use},
-                              {"process_peak_bytes", peak_resident_bytes()}};
+                              {"process_peak_bytes", process_bytes}};
   fmt::print("{}\n", root.dump(2));
   return 0;
 }
@@ -72,9 +79,10 @@ int run(std::size_t steps, const DeviceChoiceSettings& choice) {
 }  // namespace motley
 
 int main(int argc, char** argv) try {
-  cxxopts::Options options("bench_train", "Speed of one training step of the reference workload");
-  options.add_options()("steps", "measured steps",
-                        cxxopts::value<std::size_t>()->default_value("20"))(
+  cxxopts::Options options("bench_train", "Speed of one training step");
+  options.add_options()("workload", "w1, w2 or w3",
+                        cxxopts::value<std::string>()->default_value("w1"))(
+      "steps", "measured steps", cxxopts::value<std::size_t>()->default_value("20"))(
       "device", "as --device.use of motley train",
       cxxopts::value<std::string>()->default_value("auto"))(
       "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
@@ -87,7 +95,8 @@ int main(int argc, char** argv) try {
   motley::DeviceChoiceSettings choice;
   choice.use = parsed["device"].as<std::string>();
   choice.kernels = parsed["kernels"].as<std::string>();
-  return motley::run(std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()), choice);
+  return motley::run(motley::bench::find_workload(parsed["workload"].as<std::string>()),
+                     std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()), choice);
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_train: {}\n", e.what());
   return 1;

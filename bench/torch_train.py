@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The reference workload of bench_train under PyTorch, for the same figure on the same machine.
+"""The workloads of bench_train under PyTorch, from the same weights and tokens (bench/workload.cpp), for the same
+figures on the same machine.
 
     apt install python3-torch libopenblas0    # without OpenBLAS its products are fifty times slower
-    OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_train.py [--steps 20] [--threads N] [--bf16]
+    OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_train.py [--workload w1] [--steps 20] [--threads N] [--bf16]
+                                                                  [--compile]
 
-GPT-2 style, 6 layers, width 384, 6 heads, T = 256, vocabulary 8192, batch 8, AdamW with clipping, random tokens.
 Attention is PyTorch's fused one where the release has it.
 """
 import argparse
@@ -15,81 +16,173 @@ import statistics
 import time
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 
-L, C, H, T, V, B = 6, 384, 6, 256, 8192, 8
 WARM_UP = 3
+EPSILON, THETA = 1e-5, 10000.0
+UNIFORM_WIDTH = 0.0692820325  # as in bench/workload.cpp
+WORKLOADS = {
+    "w1": dict(family="gpt2", vocab=8192, context=256, layers=6, width=384, heads=6, kv_heads=6, mlp=1536, T=256, B=8),
+    "w2": dict(family="gpt2", vocab=50257, context=1024, layers=12, width=768, heads=12, kv_heads=12, mlp=3072,
+               T=64, B=4),
+    "w3": dict(family="llama", vocab=16384, context=1024, layers=8, width=512, heads=8, kv_heads=2, mlp=1408,
+               T=1024, B=2),
+}
 
 
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
-        self.qkv, self.out = nn.Linear(C, 3 * C), nn.Linear(C, C)
-        self.up, self.down = nn.Linear(C, 4 * C), nn.Linear(4 * C, C)
-        self.register_buffer("mask", torch.ones(T, T).tril().bool(), persistent=False)
+def hash32(x):
+    """The integer hash "lowbias32", on int64 tensors that hold 32-bit values."""
+    mask = 0xFFFFFFFF
+    x = x ^ (x >> 16)
+    x = (x * 0x7FEB352D) & mask
+    x = x ^ (x >> 15)
+    x = (x * 0x846CA68B) & mask
+    return x ^ (x >> 16)
 
-    def attend(self, x):
-        q, k, v = (t.reshape(B, T, H, C // H).transpose(1, 2) for t in self.qkv(x).split(C, -1))
+
+def hashed(stream, count):
+    return hash32((torch.arange(count, dtype=torch.int64) + stream * 0x9E3779B1) & 0xFFFFFFFF)
+
+
+def specs(m):
+    """(name, shape) in the order of parameter_specs() in src/model/params.cpp."""
+    gpt2 = m["family"] == "gpt2"
+    C, D = m["width"], m["width"] // m["heads"]
+    out = []
+
+    def linear(name, rows, cols):
+        out.append((name + ".weight", (rows, cols)))
+        if gpt2:
+            out.append((name + ".bias", (rows,)))
+
+    def norm(name):
+        out.append((name + ".weight", (C,)))
+        if gpt2:
+            out.append((name + ".bias", (C,)))
+
+    norm("final_norm")
+    for layer in reversed(range(m["layers"])):
+        p = f"layers.{layer}."
+        linear(p + "mlp.down", C, m["mlp"])
+        linear(p + ("mlp.up" if gpt2 else "mlp.gate_up"), m["mlp"] * (1 if gpt2 else 2), C)
+        norm(p + "norm2")
+        linear(p + "attn.out", C, C)
+        linear(p + "attn.qkv", C + 2 * m["kv_heads"] * D, C)
+        norm(p + "norm1")
+    if gpt2:
+        out.append(("position.weight", (m["context"], C)))
+    out.append(("embed.weight", (m["vocab"], C)))
+    return out
+
+
+def weights(m):
+    w = {}
+    for stream, (name, shape) in enumerate(specs(m)):
+        if len(shape) == 2:
+            fraction = (hashed(stream, shape[0] * shape[1]) >> 8).float() / 16777216.0 - 0.5
+            value = (UNIFORM_WIDTH * fraction).reshape(shape)
+        else:
+            value = torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)
+        w[name] = value.requires_grad_(True)
+    return w
+
+
+def batch(m, step):
+    ids = (hashed(1000 + step, m["B"] * (m["T"] + 1)) % m["vocab"]).reshape(m["B"], m["T"] + 1)
+    return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+
+class Model:
+    def __init__(self, m, w):
+        self.m, self.w = m, w
+        D, T = m["width"] // m["heads"], m["T"]
+        angle = torch.arange(T)[:, None] * THETA ** (-torch.arange(0, D, 2) / D)[None, :]
+        self.cos, self.sin = torch.cat([angle.cos()] * 2, -1), torch.cat([angle.sin()] * 2, -1)
+        self.mask = torch.ones(T, T).tril().bool()
+
+    def norm(self, x, name):
+        if self.m["family"] == "gpt2":
+            return F.layer_norm(x, x.shape[-1:], self.w[name + ".weight"], self.w[name + ".bias"], EPSILON)
+        return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + EPSILON) * self.w[name + ".weight"]
+
+    def linear(self, x, name):
+        return F.linear(x, self.w[name + ".weight"], self.w.get(name + ".bias"))
+
+    def rotate(self, x):
+        D = x.shape[-1]
+        return x * self.cos + torch.cat([-x[..., D // 2:], x[..., : D // 2]], -1) * self.sin
+
+    def attend(self, x, p):
+        m = self.m
+        H, G, D = m["heads"], m["kv_heads"], m["width"] // m["heads"]
+        qkv = self.linear(x, p + "attn.qkv").reshape(m["B"], m["T"], H + 2 * G, D).transpose(1, 2)
+        q, k, v = qkv.split([H, G, G], 1)
+        if m["family"] == "llama":
+            q, k = self.rotate(q), self.rotate(k)
+        if G != H:
+            k, v = k.repeat_interleave(H // G, 1), v.repeat_interleave(H // G, 1)
         if hasattr(F, "scaled_dot_product_attention"):
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            scores = (q @ k.transpose(-1, -2)) * (C // H) ** -0.5
+            scores = (q @ k.transpose(-1, -2)) * D**-0.5
             y = scores.masked_fill(~self.mask, float("-inf")).softmax(-1) @ v
-        return self.out(y.transpose(1, 2).reshape(B, T, C))
+        return self.linear(y.transpose(1, 2).reshape(m["B"], m["T"], H * D), p + "attn.out")
 
-    def forward(self, x):
-        x = x + self.attend(self.norm1(x))
-        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+    def mlp(self, x, p):
+        if self.m["family"] == "gpt2":
+            return self.linear(F.gelu(self.linear(x, p + "mlp.up"), approximate="tanh"), p + "mlp.down")
+        gate, up = self.linear(x, p + "mlp.gate_up").chunk(2, -1)
+        return self.linear(F.silu(gate) * up, p + "mlp.down")
 
-
-class Model(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed, self.position = nn.Embedding(V, C), nn.Embedding(T, C)
-        self.blocks = nn.ModuleList(Block() for _ in range(L))
-        self.norm = nn.LayerNorm(C)
-        for p in self.parameters():
-            if p.dim() == 2:
-                nn.init.normal_(p, 0.0, 0.02)
-
-    def forward(self, tokens, targets):
-        x = self.embed(tokens) + self.position.weight
-        for block in self.blocks:
-            x = block(x)
-        logits = F.linear(self.norm(x), self.embed.weight)
-        return F.cross_entropy(logits.float().reshape(-1, V), targets.reshape(-1))
+    def loss(self, tokens, targets):
+        x = F.embedding(tokens, self.w["embed.weight"])
+        if self.m["family"] == "gpt2":
+            x = x + self.w["position.weight"][: self.m["T"]]
+        for layer in range(self.m["layers"]):
+            p = f"layers.{layer}."
+            x = x + self.attend(self.norm(x, p + "norm1"), p)
+            x = x + self.mlp(self.norm(x, p + "norm2"), p)
+        logits = F.linear(self.norm(x, "final_norm"), self.w["embed.weight"])
+        return F.cross_entropy(logits.float().reshape(-1, self.m["vocab"]), targets.reshape(-1))
 
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="w1")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, of releases from 2.0 on")
     args = parser.parse_args()
-    torch.manual_seed(1)
     torch.set_num_threads(args.threads)
-    model = Model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1)
-    seconds = []
+    m = WORKLOADS[args.workload]
+    w = weights(m)
+    model = Model(m, w)
+    loss_of = torch.compile(model.loss) if args.compile else model.loss
+    optimizer = torch.optim.AdamW([
+        {"params": [v for v in w.values() if v.dim() == 2], "weight_decay": 0.1},
+        {"params": [v for v in w.values() if v.dim() == 1], "weight_decay": 0.0}], lr=6e-4, betas=(0.9, 0.95), eps=1e-8)
+    seconds, losses = [], []
     for step in range(WARM_UP + args.steps):
-        tokens, targets = torch.randint(V, (B, T)), torch.randint(V, (B, T))
+        tokens, targets = batch(m, step)
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
-            loss = model(tokens, targets)
+            loss = loss_of(tokens, targets)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(list(w.values()), 1.0)
         optimizer.step()
         if step >= WARM_UP:
             seconds.append(time.perf_counter() - start)
+        losses.append(loss.item())
+    tokens_of_step = m["B"] * m["T"]
     median = statistics.median(seconds)
     print(json.dumps({
-        "workload": "gpt2 L6 C384 H6 T256 V8192 B8 " + ("bf16" if args.bf16 else "fp32") + " adamw",
+        "workload": args.workload, "dtype": "bf16" if args.bf16 else "f32", "compiled": args.compile,
         "torch": torch.__version__, "threads": args.threads, "steps": args.steps,
-        "tokens_per_s": {"median": B * T / median, "best": B * T / min(seconds), "worst": B * T / max(seconds)},
-        "step_seconds": median, "loss": loss.item(),
+        "tokens_per_s": tokens_of_step / median, "tokens_per_s_best": tokens_of_step / min(seconds),
+        "tokens_per_s_worst": tokens_of_step / max(seconds), "step_seconds": median,
+        "first_loss": losses[0], "last_loss": losses[-1],
         "process_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }, indent=2))
 

@@ -1,17 +1,37 @@
-// The reference workload: GPT-2 style, 6 layers, width 384, 6 heads, T = 256, vocabulary 8192,
-// random tokens.
+// What the programs of this folder train: models, batches and weights. Weights and tokens come from
+// an integer hash, so that bench/torch_train.py starts from the same ones.
 #pragma once
 
+#include <cstdint>
+#include <span>
+#include <string_view>
+
 #include "model/config.h"
+#include "model/params.h"
 #include "train/batch.h"
 
 namespace motley::bench {
 
-constexpr std::size_t workload_length = 256;
+struct Workload {
+  std::string_view name;  // "w1"
+  std::string_view text;  // for people
+  ModelConfig model;
+  std::size_t T = 0;  // tokens of a sequence
+  std::size_t B = 0;  // sequences of a step
+};
 
-ModelConfig workload_model();
+/// w1: GPT-2 style, 14 M parameters, the reference. w2: GPT-2 124M at llm.c's default for CPUs. w3:
+/// Llama style with grouped heads, 31 M parameters, long sequences.
+std::span<const Workload> workloads();
+/// Throws ConfigError naming the known ones.
+const Workload& find_workload(std::string_view name);
+/// w1.
+const Workload& reference_workload();
 
-/// Other tokens for every number; the same for the same.
-Batch workload_batch(std::uint64_t number, std::size_t num_sequences);
+/// Other tokens for every number; the same for the same. Targets are the tokens one further on.
+Batch workload_batch(const Workload& workload, std::uint64_t number, std::size_t num_sequences);
+
+/// Matrices uniform with a standard deviation of 0.02, norm weights 1, biases 0.
+void set_workload_weights(Stream& s, ParamStore& params);
 
 }  // namespace motley::bench

@@ -50,6 +50,7 @@ TEST_F(Profile, NotesCommandsInOrderWithinTheirTime) {
   const std::vector<TimedCommand> commands = profile_.take();
 
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const TimedCommand& command : commands) names.push_back(command.name);
   EXPECT_EQ(names, (std::vector<std::string>{"add_into", "copy", "fill", "read", "write"}));
   constexpr double clock_error_s = 1e-3;
