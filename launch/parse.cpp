@@ -40,6 +40,21 @@ std::string refused_argument(const std::string& reason, Arguments arguments) {
   return "";
 }
 
+/// The option whose value cxxopts could not read: its exception has the value alone.
+std::string option_of_value(const std::string& reason, Arguments arguments) {
+  std::string before;
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    const bool joined = argument.starts_with("-") && equals != std::string::npos;
+    const std::string value = joined ? argument.substr(equals + 1) : argument;
+    const bool is_it = reason.find("‘" + value + "’") != std::string::npos;
+    if (is_it && joined) return spelled_option(argument);
+    if (is_it && before.starts_with("-")) return before;
+    before = argument;
+  }
+  return "";
+}
+
 [[noreturn]] void refuse(const cxxopts::Options& options, Arguments arguments,
                          const std::string& reason) {
   const std::string help = fmt::format("(all: {} --help)", options.program());
@@ -51,7 +66,9 @@ std::string refused_argument(const std::string& reason, Arguments arguments) {
     fail<ConfigError>("usage.unknown-option", "{}\n  no such option{}  {}", argument,
                       suggestion(argument, names), help);
   }
-  fail<ConfigError>("usage.option", "{}\n  {}", reason, help);
+  const std::string option = argument.empty() ? option_of_value(reason, arguments) : "";
+  fail<ConfigError>("usage.option", "{}{}\n  {}", option.empty() ? "" : option + ": ", reason,
+                    help);
 }
 
 cxxopts::ParseResult parse(cxxopts::Options& options, Arguments arguments) {

@@ -1,10 +1,27 @@
 #include "train/batch.h"
 
+#include <string>
+
 #include "kernels/ops.h"
 #include "tensor/checked.h"
 #include "tensor/error.h"
 
 namespace motley {
+namespace {
+
+/// How many samples of T tokens there are. Throws where there is none.
+std::uint64_t count_samples(const Dataset& dataset, std::size_t T) {
+  const std::uint64_t count = dataset.num_samples(T);
+  if (count > 0) return count;
+  const std::string file =
+      dataset.num_shards() == 0 ? "the data set" : dataset.shard(0).path().string();
+  fail<DataError>("data.too-small",
+                  "{}: its split has {} tokens and so no sample; a sample of {} tokens needs {} of "
+                  "them: use more text or a shorter train.sequence",
+                  file, dataset.num_tokens(), T, T + 1);
+}
+
+}  // namespace
 
 Batch make_batch(const Dataset& dataset, std::span<const std::uint64_t> samples,
                  const BatchShape& shape) {
@@ -34,7 +51,7 @@ Batch make_batch(const Dataset& dataset, std::span<const std::uint64_t> samples,
 LeafSource::LeafSource(const Dataset& dataset, std::uint64_t seed, const LeafShape& shape)
     : dataset_(&dataset),
       shape_(shape),
-      order_(seed, dataset.num_samples(shape.batch.sequence_length)) {}
+      order_(seed, count_samples(dataset, shape.batch.sequence_length)) {}
 
 Batch LeafSource::leaf(std::uint64_t step, std::size_t leaf) const {
   require<DataError>(leaf < shape_.leaves_per_step, "data.batch",

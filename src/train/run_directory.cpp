@@ -20,7 +20,9 @@ std::set<std::string> allowed_changes(const std::string& list) {
   std::set<std::string> allowed;
   for (std::size_t begin = 0; begin < list.size();) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string name = list.substr(begin, end - begin);
+    const std::size_t first = std::min(list.find_first_not_of(' ', begin), end);
+    const std::size_t last = list.find_last_not_of(' ', end == 0 ? 0 : end - 1);
+    const std::string name = first == end ? "" : list.substr(first, last + 1 - first);
     begin = end + 1;
     const auto rows = settings_table();
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const Setting& r) {

@@ -34,10 +34,7 @@ std::uint64_t mix(const Random& random, std::uint64_t round, std::uint64_t digit
 
 SampleOrder::SampleOrder(std::uint64_t seed, std::uint64_t num_samples)
     : seed_(seed), num_samples_(num_samples) {
-  require<DataError>(
-      num_samples > 0, "data.too-small",
-      "the data hold no sample; a sample of T tokens needs T + 1 of them: use more text or a "
-      "shorter sequence length");
+  require<DataError>(num_samples > 0, "data.too-small", "there is no sample to put in an order");
   require<DataError>(num_samples < std::uint64_t{1} << 62, "data.too-large",
                      "{} samples are more than can be ordered (2^62)", num_samples);
   low_base_ = ceil_sqrt(num_samples);

@@ -96,6 +96,7 @@ Setting dist(std::string_view key, Row row) {
 }
 
 constexpr double max_count = 1e15;
+constexpr double max_simulated = 64;  // each is threads, a device and a copy of the parameters
 constexpr double max_dimension = 1 << 20;
 constexpr double max_vocab =
     std::numeric_limits<std::int32_t>::max();  // tokens are int32 on the device
@@ -361,7 +362,7 @@ std::vector<Setting> dist_rows() {
       dist<&D::simulate_ranks>(
           "simulate_ranks",
           {.help = "train as so many ranks would, in one process on one device; 0 = off",
-           .high = 1024,
+           .high = max_simulated,
            .on_resume = one_call}),
   };
 }

@@ -69,6 +69,16 @@ TEST(Program, EndsWithTheExitCodeOfTheErrorsKind) {
   EXPECT_EQ(run("train --optim.lr -1 --train.run /nonexistent/run").exit_code, 2);
 }
 
+TEST(Program, NamesTheOptionOfAValueThatCannotBeRead) {
+  for (const char* arguments : {"eval a b --sequence -5", "eval a b --sequence=-5",
+                                "eval --sequence x a b", "eval a b --json --sequence 1.5"}) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments;
+    EXPECT_NE(outcome.text.find("error[usage.option]  --sequence: "), std::string::npos)
+        << outcome.text;
+  }
+}
+
 TEST(Program, HasAVersion) {
   const Outcome outcome = run("--version");
   EXPECT_EQ(outcome.exit_code, 0);

@@ -60,6 +60,19 @@ TEST(LeafSource, AnEpochOfLeavesHoldsEverySampleOnce) {
   EXPECT_EQ(source.epochs_before(5), 1.0);
 }
 
+TEST(LeafSource, NamesDataThatAreTooSmall) {
+  const ScratchDirectory scratch;
+  const Dataset dataset = counting_data(scratch, 6);
+  EXPECT_EQ(LeafSource(dataset, 1, {.batch = {1, 5}, .leaves_per_step = 1}).num_samples(), 1u);
+  try {
+    const LeafSource source(dataset, 1, {.batch = {1, 6}, .leaves_per_step = 1});
+    FAIL() << "no error";
+  } catch (const DataError& error) {
+    EXPECT_EQ(error.code(), "data.too-small");
+    for (const char* part : {"a.bin", " 6 tokens", "needs 7"}) expect_mentions(error.what(), part);
+  }
+}
+
 TEST(LeafSource, DoesNotDependOnHowTheBatchIsSplit) {
   const ScratchDirectory scratch;
   const Dataset dataset = counting_data(scratch, 301);

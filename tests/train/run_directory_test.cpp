@@ -104,6 +104,10 @@ TEST_F(RunDirectoryTest, ResumeChangesResultsOnlyWithLeave) {
   EXPECT_TRUE(contains(error(), "add --train.allow_change train.seed,optim.lr")) << error();
   settings_.train.allow_change = "seed,optim.lr";
   EXPECT_EQ(run_.check(settings_).size(), 2U);
+  settings_.train.allow_change = " seed, optim.lr ";
+  EXPECT_EQ(run_.check(settings_).size(), 2U);
+  settings_.train.allow_change = "seed,,optim.lr";
+  EXPECT_TRUE(contains(error(), "names ''")) << error();
   settings_.train.allow_change = "sed";
   EXPECT_TRUE(contains(error(), "did you mean 'seed'?")) << error();
 }

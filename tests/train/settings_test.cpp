@@ -207,6 +207,7 @@ TEST(CheckSettings, RefusesWhatDoesNotGoTogether) {
   EXPECT_TRUE(contains(error_of({"--model.heads", "5"}), "heads must divide width"));
   EXPECT_TRUE(contains(error_of({"--model.kv_heads", "4"}), "kv_heads must divide heads"));
   EXPECT_TRUE(contains(error_of({"--sequence", "512"}), "at most model.context = 256"));
+  EXPECT_TRUE(contains(error_of({"--simulate-ranks", "1024"}), "64"));
   EXPECT_TRUE(contains(error_of({"--global_batch", "5000"}), "the nearest are 4096 and 6144"));
   EXPECT_TRUE(contains(error_of({"--global_batch", "100"}), "the nearest is 2048"));
   EXPECT_TRUE(contains(error_of({"--device.use", "index:"}), "index:N"));
