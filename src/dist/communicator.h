@@ -76,18 +76,18 @@ class Communicator {
   /// `bytes` of `root` replaces that of every other rank. Same size everywhere.
   void broadcast(std::span<std::byte> bytes, int root);
   /// Text of any length; only the root's matters. Returns the root's.
-  std::string broadcast_text(std::string_view text, int root);
+  [[nodiscard]] std::string broadcast_text(std::string_view text, int root);
 
   /// `all` becomes rank 0's bytes, then rank 1's and so on. `mine` has the same size on every rank
   /// and `all` is size() times as long.
   void all_gather(std::span<std::byte> all, std::span<const std::byte> mine);
   /// One text of any length from each rank, in rank order.
-  std::vector<std::string> all_gather_text(std::string_view mine);
+  [[nodiscard]] std::vector<std::string> all_gather_text(std::string_view mine);
 
-  std::int64_t all_reduce_min(std::int64_t value);
-  std::int64_t all_reduce_max(std::int64_t value);
+  [[nodiscard]] std::int64_t all_reduce_min(std::int64_t value);
+  [[nodiscard]] std::int64_t all_reduce_max(std::int64_t value);
   /// Throws ShapeError when the sum does not fit 64 bits.
-  std::int64_t all_reduce_sum(std::int64_t value);
+  [[nodiscard]] std::int64_t all_reduce_sum(std::int64_t value);
   /// Replaces each value by its sum over ranks, added in rank order: the same bits on every rank.
   void all_reduce_sum(std::span<double> values);
 
@@ -99,7 +99,7 @@ class Communicator {
 
   /// Does `work` on the communication thread after all that was called or posted before; with
   /// SelfComm, at once. The future throws what it threw.
-  std::future<void> post(std::function<void()> work);
+  [[nodiscard]] std::future<void> post(std::function<void()> work);
   /// The same, and waits for it. On the communication thread itself: at once.
   void run(const std::function<void()>& work);
   /// Has `hook` called on the communication thread every 100 ms or more often, whether it waits or

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <new>
+#include <random>
 
 #include "dist/agree.h"
 #include "dist/shard_plan.h"
@@ -35,6 +37,63 @@ void all_gather_shards_copies_every_shard(Communicator& comm) {
     for (std::size_t i = 0; i < n; ++i)
       if (values[i] != static_cast<float>(i % 65521)) ++num_wrong;
     EXPECT_EQ(num_wrong, 0u) << "of " << n;
+  }
+}
+
+/// Numbers that are the same on every rank; the seed is in every failure's message.
+constexpr std::uint64_t random_seed = 20240917;
+
+/// Sums of doubles of very different sizes against sums in long double, of random lengths.
+void all_reduce_of_random_sizes_is_near_the_exact_sum(Communicator& comm) {
+  std::mt19937_64 random(random_seed);
+  for (int round = 0; round < 20; ++round) {
+    const std::size_t n = random() % 5000;
+    SCOPED_TRACE(fmt::format("seed {}, round {}, {} values", random_seed, round, n));
+    std::vector<double> mine(n);
+    std::vector<long double> exact(n, 0);
+    std::vector<long double> magnitude(n, 0);
+    for (std::size_t r = 0; r < num_ranks(comm); ++r) {
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t bits = random();
+        const auto digits = static_cast<double>(static_cast<std::int64_t>(bits));
+        const double value = std::ldexp(digits, -static_cast<int>(bits % 64));
+        if (r == own_index(comm)) mine[i] = value;
+        exact[i] += value;
+        magnitude[i] += std::fabs(value);
+      }
+    }
+    comm.all_reduce_sum(std::span(mine));
+    std::size_t num_wrong = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const long double bound = magnitude[i] * static_cast<long double>(num_ranks(comm)) * 0x1p-53L;
+      if (!(std::fabs(mine[i] - exact[i]) <= bound)) ++num_wrong;
+    }
+    EXPECT_EQ(num_wrong, 0u);
+  }
+}
+
+/// Shards of random lengths, many of them empty, with random holes between them.
+void all_gather_shards_takes_random_shards(Communicator& comm) {
+  std::mt19937_64 random(random_seed);
+  for (int round = 0; round < 20; ++round) {
+    SCOPED_TRACE(fmt::format("seed {}, round {}", random_seed, round));
+    std::vector<Range> shards;
+    std::size_t end = 0;
+    for (std::size_t r = 0; r < num_ranks(comm); ++r) {
+      const std::size_t begin = end + random() % 7;
+      end = begin + (random() % 3 == 0 ? 0 : random() % 3000);
+      shards.push_back({begin, end});
+    }
+    const std::size_t n = end + random() % 5;
+    std::vector<float> values(n, -1.0f);
+    std::vector<float> expected(n, -1.0f);
+    for (const Range& shard : shards) {
+      for (std::size_t i = shard.begin; i < shard.end; ++i) expected[i] = static_cast<float>(i);
+    }
+    const Range mine = shards[own_index(comm)];
+    for (std::size_t i = mine.begin; i < mine.end; ++i) values[i] = static_cast<float>(i);
+    comm.all_gather_shards(values, shards);
+    EXPECT_EQ(values, expected);
   }
 }
 
@@ -112,7 +171,7 @@ void all_reduce_of_counts(Communicator& comm) {
   EXPECT_EQ(comm.all_reduce_sum(value), p * (std::int64_t{1} << 40) + p * (p - 1) / 2);
   EXPECT_EQ(comm.all_reduce_min(-comm.rank()), 1 - p);
   if (p > 1) {
-    EXPECT_THROW(comm.all_reduce_sum(std::numeric_limits<std::int64_t>::max()), ShapeError);
+    EXPECT_THROW((void)comm.all_reduce_sum(std::numeric_limits<std::int64_t>::max()), ShapeError);
   }
 }
 
@@ -219,6 +278,8 @@ const std::vector<CommCase>& comm_cases() {
   static const std::vector<CommCase> cases = {
       {"BarrierAndIdentity", barrier_and_identity},
       {"AllGatherShardsCopiesEveryShard", all_gather_shards_copies_every_shard},
+      {"AllGatherShardsTakesRandomShards", all_gather_shards_takes_random_shards},
+      {"AllReduceOfRandomSizesIsNearTheExactSum", all_reduce_of_random_sizes_is_near_the_exact_sum},
       {"AllGatherShardsLeavesWhatNobodyOwns", all_gather_shards_leaves_what_nobody_owns},
       {"ShardsThatDoNotFitAreRefused", shards_that_do_not_fit_are_refused},
       {"BroadcastReachesAllFromAnyRoot", broadcast_reaches_all_from_any_root},

@@ -2,11 +2,13 @@
 // leaves, every rank's parameters come from their owners.
 #include "exchange_cases.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "dist/host_adder.h"
 #include "dist/leaf_deal.h"
@@ -123,12 +125,11 @@ void check(const Exchange& exchange, std::size_t num_leaves, Values values, doub
   EXPECT_EQ(num_wrong, 0u) << num_leaves << " leaves";
 }
 
-void check_all_plans(Communicator& comm, std::size_t n, Values values,
-                     const ExchangeOptions& options, double rounding) {
-  const std::vector<Range> buckets = buckets_of(n);
+void check_plans(Communicator& comm, const std::vector<Range>& buckets,
+                 const std::vector<std::size_t>& leaf_counts, Values values,
+                 const ExchangeOptions& options, double rounding) {
   Exchange exchange(comm, buckets.back().end, buckets, options);
-  for (const std::size_t num_leaves :
-       {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{8}, std::size_t{13}}) {
+  for (const std::size_t num_leaves : leaf_counts) {
     for (const LeafPlan& plan : plans_for(num_leaves, exchange.topology().order())) {
       std::vector<std::vector<Range>> nodes;
       for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, num_leaves));
@@ -142,6 +143,11 @@ void check_all_plans(Communicator& comm, std::size_t n, Values values,
   }
 }
 
+void check_all_plans(Communicator& comm, std::size_t n, Values values,
+                     const ExchangeOptions& options, double rounding) {
+  check_plans(comm, buckets_of(n), {1, 2, 5, 8, 13}, values, options, rounding);
+}
+
 /// Around the number of ranks and of owners' blocks.
 std::vector<std::size_t> sizes_for(const Communicator& comm) {
   const auto p = static_cast<std::size_t>(comm.size());
@@ -150,6 +156,25 @@ std::vector<std::size_t> sizes_for(const Communicator& comm) {
 
 void exchange_sums_integers_exactly(Communicator& comm) {
   for (const std::size_t n : sizes_for(comm)) check_all_plans(comm, n, Values::integers, {}, 0);
+}
+
+/// Buckets of any length, also of none and of fewer elements than there are ranks, with holes.
+void exchange_sums_buckets_of_random_sizes(Communicator& comm) {
+  constexpr std::uint64_t seed = 20240917;
+  std::mt19937_64 random(seed);  // the same on every rank
+  for (int round = 0; round < 6; ++round) {
+    SCOPED_TRACE(fmt::format("seed {}, round {}", seed, round));
+    std::vector<Range> buckets;
+    std::size_t end = 0;
+    for (const std::size_t most : {1u, 9u, 9u, 6000u, 1u, 300u}) {
+      const std::size_t begin = end + random() % 10;
+      end = begin + random() % most;
+      buckets.push_back({begin, end});
+    }
+    const std::size_t num_leaves = 1 + random() % 16;
+    check_plans(comm, buckets, {num_leaves}, Values::fractions,
+                {.shared_memory = random() % 2 == 0}, 0);
+  }
 }
 
 void exchange_follows_the_tree(Communicator& comm) {
@@ -351,6 +376,7 @@ void exchange_refuses_leaves_out_of_order(Communicator& comm) {
 const std::vector<CommCase>& exchange_cases() {
   static const std::vector<CommCase> cases = {
       {"ExchangeSumsIntegersExactly", exchange_sums_integers_exactly},
+      {"ExchangeSumsBucketsOfRandomSizes", exchange_sums_buckets_of_random_sizes},
       {"ExchangeFollowsTheTree", exchange_follows_the_tree},
       {"ExchangeFollowsTheTreeWithoutSharedMemory",
        exchange_follows_the_tree_without_shared_memory},

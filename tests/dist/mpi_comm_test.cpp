@@ -4,11 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <sstream>
+#include <string>
+
 #include "comm_cases.h"
 #include "dist/shard_plan.h"
 #include "exchange_cases.h"
 #include "mpi_main.h"
 #include "tensor/error.h"
+#include "tensor/io.h"
 
 namespace motley {
 namespace {
@@ -63,6 +68,35 @@ TEST(MpiComm, ExchangesShardsOfSeveralFullMessages) {
   for (std::size_t i = 0; i < n; ++i) {
     if (values[i] != static_cast<float>(i % 1021)) ++num_wrong;
   }
+  EXPECT_EQ(num_wrong, 0u) << "of " << n;
+}
+
+/// What the host could give, in bytes.
+std::uint64_t available_memory() {
+  std::istringstream lines(io::read_system_text("/proc/meminfo"));
+  for (std::string key, rest; lines >> key && std::getline(lines, rest);) {
+    if (key == "MemAvailable:") return std::stoull(rest) << 10;
+  }
+  return 0;
+}
+
+/// More bytes than an int can count, which MPI has to be given in parts.
+TEST(MpiComm, SendsMoreThanTwoGibibytes) {
+  if (world().size() != 2) GTEST_SKIP() << "a sender and a receiver are enough";
+  constexpr std::uint64_t needed = std::uint64_t{6} << 30;
+  const std::int64_t is_enough = world().all_reduce_min(available_memory() >= needed ? 1 : 0);
+  if (is_enough == 0) GTEST_SKIP() << "less than 6 GiB of memory are available";
+  MpiComm comm(dynamic_cast<MpiComm&>(world()).thread(), MPI_COMM_WORLD, SIZE_MAX);
+  const std::size_t n = (std::size_t{1} << 31) / sizeof(std::uint64_t) + 3;
+  std::vector<std::uint64_t> words(n);
+  const auto word = [](std::size_t i) { return i * 0x9e3779b97f4a7c15u; };
+  if (comm.rank() == 0) {
+    for (std::size_t i = 0; i < n; ++i) words[i] = word(i);
+  }
+  comm.broadcast(std::as_writable_bytes(std::span(words)), 0);
+  std::size_t num_wrong = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    if (words[i] != word(i)) ++num_wrong;
   EXPECT_EQ(num_wrong, 0u) << "of " << n;
 }
 
