@@ -30,6 +30,9 @@ std::optional<cxxopts::ParseResult> parse_options(cxxopts::Options& options, Arg
 /// The text of an option that has no default. Throws ConfigError when it was not given.
 std::string required_text(const cxxopts::ParseResult& parsed, const std::string& option);
 
+/// The option --timeout, in seconds. Throws ConfigError unless it is at least 1.
+double timeout_option(const cxxopts::ParseResult& parsed);
+
 /// Whether --help or -h is among the arguments.
 bool asks_for_help(Arguments arguments);
 

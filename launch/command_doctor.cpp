@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "dist/job.h"
-#include "dist/placement_devices.h"
+#include "dist/watchdog.h"
 #include "launch/command.h"
 #include "launch/doctor_devices.h"
-#include "launch/doctor_report.h"
+#include "launch/doctor_session.h"
 #include "launch/open_device.h"
 #include "launch/report.h"
 #include "tensor/log.h"
@@ -18,55 +18,41 @@ namespace {
 
 struct DoctorRequest {
   io::Path run = ".";
-  bool as_json = false;
+  DoctorSession::Output output = DoctorSession::Output::lines;
+  double timeout_s = 300;
   DeviceChoiceSettings device;
 };
 
-void append(Findings& to, Findings more) {
-  for (Finding& finding : more) to.push_back(std::move(finding));
-}
-
-Findings check_host(const DoctorRequest& request, const std::optional<PlacedDevice>& placed) {
-  Findings findings = run_check("system", check_system);
-  append(findings, run_check("disk", [&] { return check_disk(request.run); }));
-  append(findings, run_check("drivers", check_opencl_drivers));
-  append(findings, run_check("kernel cache", check_kernel_cache));
-  if (placed) append(findings, check_devices(placed->devices));
-  return findings;
-}
-
-Findings check_job(Communicator& comm, const DoctorRequest& request,
-                   const std::optional<PlacedDevice>& placed) {
-  Findings findings = check_ranks(comm, MOTLEY_VERSION);
-  if (comm.size() > 1) {
-    append(findings, run_check("network", [&] { return check_network(comm); }));
-    append(findings, run_check("sums", [&] { return check_sums(comm); }));
-    append(findings, run_check("clocks", [&] { return check_clocks(comm); }));
-    append(findings, run_check("shared directory",
-                               [&] { return check_shared_directory(comm, request.run); }));
-    append(findings, run_check("links", [&] { return check_links(comm); }));
-  }
-  append(findings, check_speeds(comm, placed ? &*placed : nullptr));
-  return findings;
-}
-
 int run_doctor(Communicator& comm, const DoctorRequest& request) {
   log::set_rank(comm.rank(), comm.size());
-  Report report;
+  const Watchdog watchdog(comm, {.device = "device " + request.device.use,
+                                 .step_timeout = request.timeout_s,
+                                 .limits = {.setup = request.timeout_s}});
+  DoctorSession session(comm, request.output);
+  session.on_hosts("system", check_system);
+  session.on_hosts("disk", [&] { return check_disk(request.run); });
+  session.on_hosts("kernel cache", check_kernel_cache);
+  // Before devices are listed, which loads all drivers at once: one that hangs is named here.
+  session.on_hosts("drivers", [&] { return check_opencl_drivers(session.announce()); });
   std::optional<PlacedDevice> placed;
   // Fails on every rank or on none, for devices are agreed on.
-  report.of_rank = run_check("device", [&] {
+  session.on_ranks("device", [&] {
     placed = place_device(comm, request.device);
     return check_placement(*placed, request.device);
   });
-  if (comm.local_rank() == 0) report.of_host = check_host(request, placed);
-  report.of_job = check_job(comm, request, placed);
-  const std::vector<PlacedFinding> findings = gather_report(comm, report);
-  if (comm.rank() == 0) {
-    fmt::print("{}", request.as_json ? report_as_json(findings, comm.size())
-                                     : format_report(findings, comm.size()));
+  session.on_hosts("devices", [&] {
+    return placed ? check_devices(placed->devices, session.announce()) : Findings{};
+  });
+  session.together("ranks", [&] { return check_ranks(comm, MOTLEY_VERSION); });
+  if (comm.size() > 1) {
+    session.together("network", [&] { return check_network(comm); });
+    session.together("sums", [&] { return check_sums(comm); });
+    session.together("clocks", [&] { return check_clocks(comm); });
+    session.together("shared directory", [&] { return check_shared_directory(comm, request.run); });
+    session.together("links", [&] { return check_links(comm); });
   }
-  const bool failed = verdict_of(findings) == Verdict::fail;
+  session.together("speed", [&] { return check_speeds(comm, placed ? &*placed : nullptr); });
+  const bool failed = session.finish() == Verdict::fail;
   return static_cast<int>(failed ? ExitCode::environment : ExitCode::ok);
 }
 
@@ -81,13 +67,16 @@ int command_doctor(Arguments arguments) {
   options.add_options()("run", "directory of runs, for its disk and whether hosts share it",
                         cxxopts::value<std::string>()->default_value("."))(
       "device", "as for train: auto, cpu, gpu, index:N, name:TEXT, pci:ADDRESS, lists of these",
-      cxxopts::value<std::string>()->default_value("auto"))(
-      "share-device", "let ranks of a host share a device")("json", "print JSON");
+      cxxopts::value<std::string>()->default_value("auto"))("share-device",
+                                                            "let ranks of a host share a device")(
+      "timeout", "seconds after which a check that stands still ends the job",
+      cxxopts::value<double>()->default_value("300"))("json", "print JSON at the end");
   const auto parsed = parse_options(options, arguments);
   if (!parsed) return 0;
   DoctorRequest request;
   request.run = (*parsed)["run"].as<std::string>();
-  request.as_json = parsed->count("json") > 0;
+  if (parsed->count("json") > 0) request.output = DoctorSession::Output::json;
+  request.timeout_s = timeout_option(*parsed);
   request.device.use = (*parsed)["device"].as<std::string>();
   request.device.share = parsed->count("share-device") > 0;
   return run_job([&](Communicator& comm) { return run_doctor(comm, request); }, report_error);

@@ -6,6 +6,7 @@
 #include "dist/agree.h"
 #include "dist/job.h"
 #include "dist/same_build.h"
+#include "dist/watchdog.h"
 #include "launch/command.h"
 #include "launch/open_device.h"
 #include "launch/report.h"
@@ -23,6 +24,7 @@ struct EvalRequest {
   std::size_t micro_batch = 8;
   std::size_t sequence = 0;
   std::uint64_t tokens = 0;
+  double timeout_s = 600;
   bool as_json = false;
   DeviceChoiceSettings device;
 };
@@ -44,6 +46,12 @@ void print(const Evaluation& result, bool as_json) {
 int run_eval(Communicator& comm, const EvalRequest& request) {
   log::set_rank(comm.rank(), comm.size());
   same_build_on_all(comm, MOTLEY_VERSION);
+  // Nothing is written: weights and data may be anybody's.
+  Watchdog watchdog(comm, {.device = "device " + request.device.use,
+                           .step_timeout = request.timeout_s,
+                           .limits = {.device = request.timeout_s,
+                                      .setup = request.timeout_s,
+                                      .evaluate = request.timeout_s}});
   const auto weights =
       agree(comm, "opening the weights", [&] { return open_weights(request.weights); });
   auto dataset = agree(comm, "opening the data", [&] {
@@ -51,11 +59,15 @@ int run_eval(Communicator& comm, const EvalRequest& request) {
     opened.limit_vocabulary(weights->config().vocab);
     return opened;
   });
+  comm.recorder().enter(Phase::device, 0);
   const auto device = open_device(comm, request.device);
+  watchdog.name_device(device->info().name);
+  comm.recorder().enter(Phase::setup, 0);
   ParamStore params(*device, weights->config());
   agree(comm, "loading the weights", [&] { load_weights(device->stream(), params, *weights); });
   Decoder decoder(*device, weights->config(), params, Recompute::none);
   const std::size_t T = request.sequence == 0 ? weights->config().context : request.sequence;
+  comm.recorder().enter(Phase::evaluate, 0);
   const Evaluation result =
       evaluate(*device, comm, decoder, dataset, {{request.micro_batch, T}, request.tokens});
   if (comm.rank() == 0) print(result, request.as_json);
@@ -78,7 +90,9 @@ int command_eval(Arguments arguments) {
       "tokens", "how many tokens at most; 0: all",
       cxxopts::value<std::uint64_t>()->default_value("0"))(
       "device", "auto, cpu, gpu, index:N, name:TEXT or pci:ADDRESS, also by rank and host",
-      cxxopts::value<std::string>()->default_value("auto"))("json", "print JSON");
+      cxxopts::value<std::string>()->default_value("auto"))(
+      "timeout", "seconds without progress after which the job is ended",
+      cxxopts::value<double>()->default_value("600"))("json", "print JSON");
   options.parse_positional({"weights", "data"});
   const auto parsed = parse_options(options, arguments);
   if (!parsed) return 0;
@@ -87,6 +101,7 @@ int command_eval(Arguments arguments) {
                             .micro_batch = (*parsed)["micro-batch"].as<std::size_t>(),
                             .sequence = (*parsed)["sequence"].as<std::size_t>(),
                             .tokens = (*parsed)["tokens"].as<std::uint64_t>(),
+                            .timeout_s = timeout_option(*parsed),
                             .as_json = parsed->count("json") > 0,
                             .device = {.use = (*parsed)["device"].as<std::string>()}};
   return run_job([&](Communicator& comm) { return run_eval(comm, request); }, report_error);

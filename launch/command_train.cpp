@@ -1,6 +1,7 @@
 // motley train: trains a model, alone or as one of many ranks under mpirun.
 #include <fmt/format.h>
 
+#include <functional>
 #include <memory>
 
 #include "dist/agree.h"
@@ -21,19 +22,26 @@
 namespace motley::launch {
 namespace {
 
-/// From here on a job that stands still is ended; null when the settings do without that.
-std::unique_ptr<Watchdog> start_watchdog(Communicator& comm, const Settings& settings,
-                                         const Device& device) {
+/// From here on a job that stands still is ended, also by a driver; null when the settings do
+/// without that.
+std::unique_ptr<Watchdog> start_watchdog(Communicator& comm, const Settings& settings) {
+  comm.recorder().enter(Phase::device, 0);
   if (!settings.dist.watchdog) return nullptr;
   return std::make_unique<Watchdog>(
       comm, WatchdogSettings{.log_directory = RunDirectory(settings.train.run).logs(),
-                             .device = device.info().name,
-                             .step_timeout = settings.dist.step_timeout});
+                             .device = "device " + settings.device.use,
+                             .step_timeout = settings.dist.step_timeout,
+                             .limits = {.device = settings.dist.device_timeout}});
 }
 
-int train(Communicator& comm, Device& device, const Settings& settings) {
-  const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings, device);
-  Trainer trainer(device, comm, settings, MOTLEY_VERSION);
+using OpenDevice = std::function<std::unique_ptr<Device>()>;
+
+int train(Communicator& comm, const Settings& settings, const OpenDevice& open) {
+  const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings);
+  const std::unique_ptr<Device> device = open();
+  if (watchdog) watchdog->name_device(device->info().name);
+  comm.recorder().enter(Phase::setup, 0);
+  Trainer trainer(*device, comm, settings, MOTLEY_VERSION);
   return static_cast<int>(trainer.run());
 }
 
@@ -48,15 +56,19 @@ void check_simulation(const Settings& settings, const Communicator& comm) {
 /// Ranks as threads of this process, which share its cores and its OpenCL device; each opens that
 /// for itself.
 int train_simulated(Communicator& comm, const Settings& settings) {
-  const PlacedDevice placed = place_device(comm, settings.device);
+  const PlacedDevice placed = [&] {
+    const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings);
+    return place_device(comm, settings.device);
+  }();
   check_placed(placed, settings.device);
   int exit_code = 0;
   run_ranks(static_cast<int>(settings.dist.simulate_ranks), [&](Communicator& simulated) {
     log::set_thread_rank(simulated.rank(), simulated.size());
     try {
-      const std::unique_ptr<Device> device = agree(
-          simulated, "opening a device", [&] { return open_placed(placed, settings.device); });
-      const int code = train(simulated, *device, settings);
+      const int code = train(simulated, settings, [&] {
+        return agree(simulated, "opening a device",
+                     [&] { return open_placed(placed, settings.device); });
+      });
       if (simulated.rank() == 0) exit_code = code;
     } catch (const std::exception& error) {
       if (is_agreed(error)) throw;
@@ -94,8 +106,8 @@ int command_train(Arguments arguments) {
           return resolved;
         });
         if (settings.values.dist.simulate_ranks > 0) return train_simulated(comm, settings.values);
-        const std::unique_ptr<Device> device = open_device(comm, settings.values.device);
-        return train(comm, *device, settings.values);
+        return train(comm, settings.values,
+                     [&] { return open_device(comm, settings.values.device); });
       },
       report_error);
 }

@@ -1,10 +1,9 @@
-#include "launch/doctor_devices.h"
-
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernels/ops.h"
+#include "launch/doctor_devices.h"
 #include "tensor/clock.h"
 #include "tensor/error.h"
 
@@ -60,10 +59,11 @@ Finding check_device(const DeviceInfo& info, const std::string& name) {
 
 }  // namespace
 
-Findings check_devices(const std::vector<DeviceInfo>& devices) {
+Findings check_devices(const std::vector<DeviceInfo>& devices, const Announce& announce) {
   Findings findings;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::string name = fmt::format("device index:{}", i);
+    announce(name);
     for (Finding& finding :
          run_check(name, [&] { return Findings{check_device(devices[i], name)}; }))
       findings.push_back(std::move(finding));

@@ -12,7 +12,7 @@ namespace motley::launch {
 
 /// Each device of this host: what it has, and whether a kernel of ours can be built and gives the
 /// right result on it.
-Findings check_devices(const std::vector<DeviceInfo>& devices);
+Findings check_devices(const std::vector<DeviceInfo>& devices, const Announce& announce);
 
 /// Whether the directory of built kernels is this user's alone.
 Findings check_kernel_cache();

@@ -8,15 +8,8 @@
 namespace motley::launch {
 namespace {
 
-/// Each rank's findings of one kind, with their places; ranks without any are left out.
-void gather(std::vector<PlacedFinding>& all, Communicator& comm, const Findings& mine,
-            const std::vector<std::string>& places) {
-  const std::vector<std::string> texts = comm.all_gather_text(to_text(mine));
-  for (std::size_t r = 0; r < texts.size(); ++r) {
-    for (Finding& finding : findings_from_text(texts[r]))
-      all.push_back({std::move(finding), {places[r]}});
-  }
-}
+// Lines are printed before all names are known; this is the longest name that most hosts have.
+constexpr std::size_t name_width = std::string_view("shared directory").size();
 
 /// How many places speak of a check: where one finding names them all, it needs none.
 std::size_t num_places(const std::vector<PlacedFinding>& findings, const std::string& name) {
@@ -32,23 +25,23 @@ std::size_t num_places(const std::vector<PlacedFinding>& findings, const std::st
 
 }  // namespace
 
-std::vector<PlacedFinding> gather_report(Communicator& comm, const Report& mine) {
+std::vector<PlacedFinding> gather_findings(Communicator& comm, const Findings& mine,
+                                           const std::string& place) {
   std::vector<PlacedFinding> all;
-  gather(all, comm, mine.of_host, comm.all_gather_text(comm.host()));
-  const std::vector<std::string> names = comm.all_gather_text(comm.name());
-  gather(all, comm, mine.of_rank, names);
-  // All ranks have the same findings of the job.
-  for (const Finding& finding : mine.of_job) all.push_back({finding, {}});
+  const std::vector<std::string> texts = comm.all_gather_text(to_text(mine));
+  const std::vector<std::string> places = comm.all_gather_text(place);
+  for (std::size_t r = 0; r < texts.size(); ++r) {
+    for (Finding& finding : findings_from_text(texts[r]))
+      all.push_back({std::move(finding), {places[r]}});
+  }
   return merge_findings(all);
 }
 
 std::string format_report(const std::vector<PlacedFinding>& findings, int num_ranks) {
-  std::size_t width = 0;
-  for (const PlacedFinding& placed : findings) width = std::max(width, placed.finding.name.size());
   std::string text;
   for (const PlacedFinding& placed : findings) {
     const Finding& finding = placed.finding;
-    text += fmt::format("{:<4}  {:<{}}  {}", to_string(finding.verdict), finding.name, width,
+    text += fmt::format("{:<4}  {:<{}}  {}", to_string(finding.verdict), finding.name, name_width,
                         finding.value);
     if (!finding.fix.empty()) text += " -> " + finding.fix;
     const bool is_known = num_ranks == 1 || placed.places.empty() ||

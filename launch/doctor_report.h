@@ -1,4 +1,4 @@
-// What `motley doctor` says: findings of all ranks, gathered and printed by rank 0.
+// What `motley doctor` says: findings of all ranks, gathered, as text and as JSON.
 #pragma once
 
 #include <string>
@@ -9,18 +9,13 @@
 
 namespace motley::launch {
 
-/// What one rank found, and where.
-struct Report {
-  Findings of_host;  // by the first rank of each host
-  Findings of_rank;
-  Findings of_job;  // collective checks: the same on every rank
-};
+/// Collective. Every rank's findings of a check with their places, equal ones put together;
+/// complete on every rank. place: of this rank's findings, its host or its name.
+std::vector<PlacedFinding> gather_findings(Communicator& comm, const Findings& mine,
+                                           const std::string& place);
 
-/// Collective. Every rank's findings, equal ones put together; complete on every rank.
-std::vector<PlacedFinding> gather_report(Communicator& comm, const Report& mine);
-
-/// One line for each: "warn  disk  0.4 GiB free ... -> free some  [node1]". The place is left out
-/// where all hosts or ranks agree.
+/// The findings of one check, one line for each: "warn  disk  0.4 GiB free ... -> free some
+/// [node1]". The place is left out where all hosts or ranks agree.
 std::string format_report(const std::vector<PlacedFinding>& findings, int num_ranks);
 
 /// {"verdict": "ok", "ranks": 2, "checks": [{"verdict", "name", "value", "fix", "places"}, ...]}

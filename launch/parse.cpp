@@ -103,6 +103,13 @@ std::string required_text(const cxxopts::ParseResult& parsed, const std::string&
   return parsed[option].as<std::string>();
 }
 
+double timeout_option(const cxxopts::ParseResult& parsed) {
+  const double seconds = parsed["timeout"].as<double>();
+  require<ConfigError>(seconds >= 1, "usage.option", "--timeout {} must be at least 1 (seconds)",
+                       seconds);
+  return seconds;
+}
+
 bool asks_for_help(Arguments arguments) {
   return std::any_of(arguments.begin(), arguments.end(),
                      [](const std::string& a) { return a == "--help" || a == "-h"; });

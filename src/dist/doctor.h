@@ -36,6 +36,9 @@ Findings findings_from_text(std::string_view text);
 /// What `check` finds; an error that it throws becomes a finding of the name `name` that fails.
 Findings run_check(std::string_view name, const std::function<Findings()>& check);
 
+/// Told the name of each part of a check before it begins.
+using Announce = std::function<void(const std::string& part)>;
+
 /// What each rank says, and a finding that fails for each rank that could not say anything.
 struct Answers {
   std::vector<std::string> texts;  // by rank; empty for one that failed
@@ -65,8 +68,9 @@ Findings check_system();
 /// The file system that holds `directory` (or the nearest parent there is): type, free space, and
 /// how long it takes to write, sync and rename a file.
 Findings check_disk(const io::Path& directory);
-/// The OpenCL loader, and whether every driver that its ICD files name can be loaded.
-Findings check_opencl_drivers();
+/// The OpenCL loader, and whether every driver that its ICD files name can be loaded. Drivers stay
+/// loaded.
+Findings check_opencl_drivers(const Announce& announce);
 
 // --- between ranks: collective, the same findings on every rank ----------------------------------
 

@@ -25,6 +25,7 @@ std::vector<double> time_from(Communicator& comm, int sender, std::span<std::byt
   constexpr int rounds = 3;
   double best_s = 1e9;
   for (int round = 0; round < rounds; ++round) {
+    comm.recorder().renew();
     comm.barrier();
     const auto start = Clock::now();
     send_from(comm, sender, bytes);
@@ -53,6 +54,7 @@ Matrix measure_latency(Communicator& comm) {
   Matrix seconds(ranks, std::vector<double>(ranks, 0));
   for (int first = 0; first < comm.size(); ++first) {
     for (int second = first + 1; second < comm.size(); ++second) {
+      comm.recorder().renew();
       comm.barrier();
       const auto start = Clock::now();
       for (int round = 0; round < rounds; ++round) {

@@ -41,7 +41,7 @@ Finding check_icd(const io::Path& file) {
     const char* reason = ::dlerror();
     return {Verdict::fail, name, reason == nullptr ? library : reason, remedy};
   }
-  ::dlclose(handle);
+  // It stays loaded: the loader is about to use it, and some drivers do not survive being unloaded.
   return {Verdict::ok, name, library, ""};
 }
 
@@ -58,7 +58,7 @@ std::vector<io::Path> icd_files(const io::Path& place) {
 
 }  // namespace
 
-Findings check_opencl_drivers() {
+Findings check_opencl_drivers(const Announce& announce) {
   Findings findings{check_loader()};
   const char* vendors = std::getenv("OCL_ICD_VENDORS");
   const io::Path place = vendors != nullptr ? vendors : "/etc/OpenCL/vendors";
@@ -71,8 +71,9 @@ Findings check_opencl_drivers() {
                         fmt::format("there is no ICD file in {}", place.string()), remedy});
   }
   for (const io::Path& file : files) {
-    for (Finding& finding :
-         run_check("driver " + file.filename().string(), [&] { return Findings{check_icd(file)}; }))
+    const std::string name = "driver " + file.filename().string();
+    announce(name);
+    for (Finding& finding : run_check(name, [&] { return Findings{check_icd(file)}; }))
       findings.push_back(std::move(finding));
   }
   return findings;

@@ -23,6 +23,8 @@ std::string describe_operation(std::string_view name, int bucket, int peer) {
 
 std::string_view name_of(Phase phase) {
   switch (phase) {
+    case Phase::device:
+      return "opening the device";
     case Phase::setup:
       return "setup";
     case Phase::compute:

@@ -15,7 +15,17 @@
 namespace motley {
 
 /// What a rank's main thread is doing. Ascending in the order in which a step passes them.
-enum class Phase : std::uint8_t { setup, compute, reduce, update, evaluate, sample, save, finish };
+enum class Phase : std::uint8_t {
+  device,  // drivers are loaded and the device is opened
+  setup,
+  compute,
+  reduce,
+  update,
+  evaluate,
+  sample,
+  save,
+  finish
+};
 
 std::string_view name_of(Phase phase);
 /// Whether the phase is a part of a step: compute, reduce and update of one step share one limit.

@@ -105,8 +105,8 @@ std::string last_seen(std::span<const RankView> views, const Ranks& ranks) {
   return text;
 }
 
-Verdict blame_silent(std::span<const RankView> views, const Ranks& silent,
-                     const StallLimits& limits) {
+StallVerdict blame_silent(std::span<const RankView> views, const Ranks& silent,
+                          const StallLimits& limits) {
   double age = 0;
   for (const int rank : silent) age = std::max(age, at(views, rank).age);
   return {.ranks = silent,
@@ -116,7 +116,7 @@ Verdict blame_silent(std::span<const RankView> views, const Ranks& silent,
                               last_seen(views, silent), waiters(views, silent, limits))};
 }
 
-Verdict blame_own_link(const RankView& mine, double link_age) {
+StallVerdict blame_own_link(const RankView& mine, double link_age) {
   return {.ranks = {0},
           .step = 0,
           .text = fmt::format(
@@ -125,7 +125,7 @@ Verdict blame_own_link(const RankView& mine, double link_age) {
               mine.name, link_age, describe(mine.status))};
 }
 
-Verdict blame_nobody_heard(std::span<const RankView> views) {
+StallVerdict blame_nobody_heard(std::span<const RankView> views) {
   double age = 0;
   for (const RankView& view : views) age = std::max(age, view.age);
   return {.ranks = {0},
@@ -136,7 +136,7 @@ Verdict blame_nobody_heard(std::span<const RankView> views) {
 }
 
 /// All ranks are heard of.
-Verdict blame_position(std::span<const RankView> views, const StallLimits& limits) {
+StallVerdict blame_position(std::span<const RankView> views, const StallLimits& limits) {
   const Ranks behind = furthest_behind(views);
   const double seconds = stretch(at(views, behind.front()));
   if (behind.size() < views.size() || views.size() == 1) {
@@ -161,7 +161,7 @@ Verdict blame_position(std::span<const RankView> views, const StallLimits& limit
                               views.size(), seconds, last_seen(views, behind))};
 }
 
-Verdict blame(std::span<const RankView> views, const StallLimits& limits, double link_age) {
+StallVerdict blame(std::span<const RankView> views, const StallLimits& limits, double link_age) {
   if (link_age > limits.silence()) return blame_own_link(views[0], link_age);
   Ranks silent;
   for (int rank = 1; rank < static_cast<int>(views.size()); ++rank) {
@@ -181,6 +181,8 @@ double StallLimits::of(const RankStatus& status) const {
     case Phase::reduce:
     case Phase::update:
       return status.num_steps == 0 ? std::max(first_step, step) : step;
+    case Phase::device:
+      return device;
     case Phase::setup:
       return setup;
     case Phase::evaluate:
@@ -210,22 +212,22 @@ double step_limit(std::span<const double> step_seconds, double timeout, double f
   return std::max(shortest_limit, limit_over_p99 * *p99);
 }
 
-std::optional<Verdict> judge(std::span<const RankView> views, const StallLimits& limits,
-                             double link_age) {
+std::optional<StallVerdict> judge(std::span<const RankView> views, const StallLimits& limits,
+                                  double link_age) {
   for (const RankView& view : views) {
     if (view.age <= limits.silence() && !is_over(view, limits)) return std::nullopt;
   }
-  Verdict verdict = blame(views, limits, link_age);
+  StallVerdict verdict = blame(views, limits, link_age);
   for (const RankView& view : views) verdict.step = std::max(verdict.step, view.status.step);
   for (int& rank : verdict.ranks) rank = at(views, rank).rank;
   return verdict;
 }
 
-std::optional<Verdict> judge_alone(const RankView& mine, const RankView& rank0,
-                                   const StallLimits& limits, double link_age, double grace) {
+std::optional<StallVerdict> judge_alone(const RankView& mine, const RankView& rank0,
+                                        const StallLimits& limits, double link_age, double grace) {
   const double over = stretch(mine) - limits.of(mine.status);
   if (over <= grace) return std::nullopt;
-  Verdict verdict;
+  StallVerdict verdict;
   if (link_age > limits.silence()) {
     verdict = blame_own_link(mine, link_age);
     verdict.ranks = {mine.rank};

@@ -15,6 +15,7 @@ namespace motley {
 /// How long a stretch (a step, or another phase since its last sign of progress) may last, in
 /// seconds.
 struct StallLimits {
+  double device = 300;      // drivers are loaded; at most some seconds where they work
   double setup = 1800;      // data may be verified, weights read
   double first_step = 600;  // kernels are compiled; also until enough steps are known
   double step = 600;
@@ -41,7 +42,7 @@ struct RankView {
 };
 
 /// Why the job is given up.
-struct Verdict {
+struct StallVerdict {
   std::vector<int> ranks;  // who is to blame, ascending; empty: nobody stands out
   std::uint64_t step = 0;  // the step that could not be completed
   std::string text;        // one line
@@ -52,13 +53,14 @@ struct Verdict {
 /// because the others may be waiting for it. Otherwise to blame are, in this order: rank 0 itself
 /// when its communication thread stands or nobody can be heard of; those not heard of; those
 /// furthest behind in step, phase and bucket; two that wait for each other.
-std::optional<Verdict> judge(std::span<const RankView> views, const StallLimits& limits,
-                             double link_age);
+[[nodiscard]] std::optional<StallVerdict> judge(std::span<const RankView> views,
+                                                const StallLimits& limits, double link_age);
 
 /// Another rank's decision, for when rank 0 cannot decide: its own `mine`, rank 0 as it was heard
 /// of last. Nothing until `grace` seconds after its limit, and nothing while rank 0 can be heard
 /// of, which alone knows whether somebody still makes progress.
-std::optional<Verdict> judge_alone(const RankView& mine, const RankView& rank0,
-                                   const StallLimits& limits, double link_age, double grace);
+[[nodiscard]] std::optional<StallVerdict> judge_alone(const RankView& mine, const RankView& rank0,
+                                                      const StallLimits& limits, double link_age,
+                                                      double grace);
 
 }  // namespace motley

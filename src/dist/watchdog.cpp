@@ -43,11 +43,11 @@ Watchdog::Watchdog(Communicator& comm, WatchdogSettings settings)
     : comm_(comm),
       settings_(std::move(settings)),
       limits_(settings_.limits),
-      names_(comm.all_gather_text(fmt::format("{} ({})", comm.name(), settings_.device))),
       heartbeats_(std::make_shared<Heartbeats>(comm, comm.recorder(), open_heartbeat_link(comm),
                                                monotonic_seconds)),
       looked_at_(monotonic_seconds()),
-      forgiven_at_(looked_at_) {
+      forgiven_at_(looked_at_),
+      names_(gather_names(settings_.device)) {
   if (heartbeats_->has_link()) {
     comm.set_pump([heartbeats = heartbeats_] { heartbeats->pump(); });
   }
@@ -63,6 +63,21 @@ Watchdog::~Watchdog() {
   thread_.join();
   // The hook stays: to take it away one would have to wait for a thread that may wait for others.
   heartbeats_->close();
+}
+
+std::vector<std::string> Watchdog::gather_names(const std::string& device) const {
+  return comm_.all_gather_text(fmt::format("{} ({})", comm_.name(), device));
+}
+
+void Watchdog::name_device(const std::string& device) {
+  std::vector<std::string> names = gather_names(device);
+  const std::lock_guard lock(mutex_);
+  names_ = std::move(names);
+}
+
+std::string Watchdog::name_of_rank(int rank) const {
+  const std::lock_guard lock(mutex_);
+  return names_[static_cast<std::size_t>(rank)];
 }
 
 void Watchdog::run() {
@@ -87,7 +102,7 @@ bool Watchdog::look(double now) {
     obey(step);
     return true;
   }
-  const std::optional<Verdict> verdict = decide(now);
+  const std::optional<StallVerdict> verdict = decide(now);
   if (verdict) give_up(*verdict);
   return verdict.has_value();
 }
@@ -103,7 +118,7 @@ RankView Watchdog::view_of(int rank) const {
   return {rank, name_of_rank(rank), heard.status, heard.age};
 }
 
-std::optional<Verdict> Watchdog::decide(double now) {
+std::optional<StallVerdict> Watchdog::decide(double now) {
   limits_.step =
       step_limit(comm_.recorder().step_seconds(), settings_.step_timeout, limits_.first_step);
   const RankView mine = own_view(now);
@@ -120,10 +135,13 @@ std::optional<Verdict> Watchdog::decide(double now) {
   return judge(views, limits_, link_age);
 }
 
-void Watchdog::give_up(const Verdict& verdict) {
+void Watchdog::give_up(const StallVerdict& verdict) {
   if (!settings_.end_job) start_last_resort();
-  log::error("error[comm.stalled]  {}; what the ranks did last is in {}", verdict.text,
-             dump_directory(verdict.step).string());
+  const std::string dumps =
+      settings_.log_directory.empty()
+          ? ""
+          : "; what the ranks did last is in " + dump_directory(verdict.step).string();
+  log::error("error[comm.stalled]  {}{}", verdict.text, dumps);
   if (comm_.rank() == 0) heartbeats_->order_dump(verdict.step);
   write_dump(verdict.step, verdict.text);
   if (comm_.rank() == 0) wait_for_dumps();
@@ -160,6 +178,7 @@ io::Path Watchdog::dump_directory(std::uint64_t step) const {
 }
 
 void Watchdog::write_dump(std::uint64_t step, const std::string& reason) const {
+  if (settings_.log_directory.empty()) return;
   std::string text = fmt::format("{}\n{} at {:%Y-%m-%dT%H:%M:%SZ}\n", reason,
                                  name_of_rank(comm_.rank()), fmt::gmtime(std::time(nullptr)));
   text += format_dump(comm_.recorder().snapshot());

@@ -17,11 +17,11 @@
 namespace motley {
 
 struct WatchdogSettings {
-  io::Path log_directory;   // dumps go to stall-STEP/rankN.txt in it
-  std::string device = {};  // of this rank, for the verdict
-  double step_timeout = 0;  // seconds; 0: see step_limit()
-  StallLimits limits = {};  // `step` is replaced
-  double grace = 5;         // how long after the limit another rank than 0 decides alone
+  io::Path log_directory = {};  // dumps go to stall-STEP/rankN.txt in it; empty: there are none
+  std::string device = {};      // of this rank, for the verdict; see name_device()
+  double step_timeout = 0;      // seconds; 0: see step_limit()
+  StallLimits limits = {};      // `step` is replaced
+  double grace = 5;             // how long after the limit another rank than 0 decides alone
   /// Ends all ranks; tests put in something else. The default does not return.
   std::function<void()> end_job = {};
 };
@@ -40,16 +40,21 @@ class Watchdog {
   /// Not collective; waits for no other rank.
   ~Watchdog();
 
+  /// Collective. Names this rank's device in verdicts from now on: it may be opened under the eyes
+  /// of a watchdog that does not know it yet.
+  void name_device(const std::string& device);
+
  private:
   void run();
   bool wait_for_stop(double seconds);
   /// Looks once; whether the job has been given up.
   bool look(double now);
-  std::optional<Verdict> decide(double now);
+  std::optional<StallVerdict> decide(double now);
   RankView own_view(double now) const;
   RankView view_of(int rank) const;
-  std::string name_of_rank(int rank) const { return names_[static_cast<std::size_t>(rank)]; }
-  void give_up(const Verdict& verdict);
+  std::vector<std::string> gather_names(const std::string& device) const;
+  std::string name_of_rank(int rank) const;
+  void give_up(const StallVerdict& verdict);
   void obey(std::uint64_t step);
   void wait_for_dumps();
   io::Path dump_directory(std::uint64_t step) const;
@@ -58,11 +63,11 @@ class Watchdog {
   Communicator& comm_;
   WatchdogSettings settings_;
   StallLimits limits_;
-  std::vector<std::string> names_;          // "rank 2 on n3 (pocl-cpu ...)", by rank
   std::shared_ptr<Heartbeats> heartbeats_;  // shared with the communication thread's hook
   double looked_at_;
   double forgiven_at_;  // time before this counts for nothing
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> names_;  // "rank 2 on n3 (pocl-cpu ...)", by rank
   std::condition_variable changed_;
   bool stops_ = false;
   std::thread thread_;  // last: it uses what stands above

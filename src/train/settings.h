@@ -97,6 +97,7 @@ struct DistSettings {
   bool shared_memory = true;
   bool zero_copy = true;
   bool watchdog = true;
+  double device_timeout = 300;       // seconds to load drivers and open a device
   double step_timeout = 0;           // seconds; 0: from the steps' own times
   std::uint64_t check_every = 100;   // steps; 0: never
   std::uint64_t replan_every = 10;   // steps; 0: never

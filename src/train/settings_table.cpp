@@ -343,6 +343,12 @@ std::vector<Setting> dist_rows() {
                    "off = copy, if a driver is wrong about it"}),
       dist<&D::watchdog>("watchdog",
                          {.help = "end the job and name the rank when one stands still"}),
+      dist<&D::device_timeout>(
+          "device_timeout",
+          {.help = "longest time to load the drivers and open a device before the job is given up",
+           .low = 1,
+           .high = 1e6,
+           .unit = SettingUnit::seconds}),
       dist<&D::step_timeout>(
           "step_timeout",
           {.help = "longest step before the job ends; 0 = max(60 s, 5 x its 99th percentile)",

@@ -1,9 +1,8 @@
-#include "dist/doctor.h"
-
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
+#include "dist/doctor.h"
 #include "dist/thread_comm.h"
 #include "tensor/error.h"
 #include "tests/scratch_directory.h"
@@ -122,7 +121,7 @@ class Drivers : public testing::Test {
 };
 
 TEST_F(Drivers, MustBeThere) {
-  const Findings found = check_opencl_drivers();
+  const Findings found = check_opencl_drivers([](const std::string&) {});
   EXPECT_EQ(worst(found), Verdict::fail);
   expect_mentions(found.back().fix, "OCL_ICD_VENDORS");
 }
@@ -132,7 +131,7 @@ TEST_F(Drivers, MustLoad) {
   scratch_.write("empty.icd", "\n");
   scratch_.write("good.icd", "libm.so.6\n");
   scratch_.write("notes.txt", "no driver\n");
-  const Findings found = check_opencl_drivers();
+  const Findings found = check_opencl_drivers([](const std::string&) {});
   ASSERT_EQ(found.size(), 4u) << "the loader and three drivers";
   EXPECT_EQ(found[1].verdict, Verdict::fail);
   expect_mentions(found[1].name, "broken.icd");

@@ -40,18 +40,18 @@ RankView silent(RankView view, double age = long_ago) {
   return view;
 }
 
-Verdict judged(const std::vector<RankView>& views, double link_age = 0) {
-  const std::optional<Verdict> verdict = judge(views, limits, link_age);
+StallVerdict judged(const std::vector<RankView>& views, double link_age = 0) {
+  const std::optional<StallVerdict> verdict = judge(views, limits, link_age);
   EXPECT_TRUE(verdict.has_value());
-  return verdict.value_or(Verdict{});
+  return verdict.value_or(StallVerdict{});
 }
 
-void expect_has(const Verdict& verdict, const std::string& part) {
+void expect_has(const StallVerdict& verdict, const std::string& part) {
   EXPECT_NE(verdict.text.find(part), std::string::npos) << part << " is not in " << verdict.text;
 }
 
-TEST(Verdict, NamesTheRankThatIsNotHeardOf) {
-  const Verdict verdict = judged(
+TEST(StallVerdict, NamesTheRankThatIsNotHeardOf) {
+  const StallVerdict verdict = judged(
       {waits(0, 7, "reduce", 3), waits(1, 7, "reduce", 3), silent(stuck(2, 7, Phase::compute))});
   EXPECT_EQ(verdict.ranks, std::vector{2});
   EXPECT_EQ(verdict.step, 7u);
@@ -60,9 +60,9 @@ TEST(Verdict, NamesTheRankThatIsNotHeardOf) {
             "wait for it in 'reduce bucket 3'");
 }
 
-TEST(Verdict, NamesASilentRankWhereverItWasSeenLast) {
+TEST(StallVerdict, NamesASilentRankWhereverItWasSeenLast) {
   // A heartbeat is up to a second old: the rank may have come further than it said.
-  const Verdict verdict = judged(
+  const StallVerdict verdict = judged(
       {waits(0, 7, "reduce", 0), waits(1, 7, "reduce", 0), silent(stuck(2, 6, Phase::update))});
   EXPECT_EQ(verdict.ranks, std::vector{2});
   EXPECT_EQ(verdict.step, 7u);
@@ -71,8 +71,8 @@ TEST(Verdict, NamesASilentRankWhereverItWasSeenLast) {
             std::vector{1});
 }
 
-TEST(Verdict, NamesAllSilentRanks) {
-  const Verdict verdict =
+TEST(StallVerdict, NamesAllSilentRanks) {
+  const StallVerdict verdict =
       judged({waits(0, 7, "reduce", 3), waits(1, 7, "reduce", 3),
               silent(stuck(2, 7, Phase::compute)), silent(stuck(3, 7, Phase::compute), 9)});
   EXPECT_EQ(verdict.ranks, (std::vector{2, 3}));
@@ -80,13 +80,13 @@ TEST(Verdict, NamesAllSilentRanks) {
   expect_has(verdict, "2 ranks wait for them");
 }
 
-TEST(Verdict, BlamesSilenceBeforePosition) {
-  const Verdict verdict = judged(
+TEST(StallVerdict, BlamesSilenceBeforePosition) {
+  const StallVerdict verdict = judged(
       {waits(0, 7, "reduce", 3), stuck(1, 7, Phase::compute), silent(waits(2, 7, "reduce", 3))});
   EXPECT_EQ(verdict.ranks, std::vector{2});
 }
 
-TEST(Verdict, NamesTheRankFurthestBehind) {
+TEST(StallVerdict, NamesTheRankFurthestBehind) {
   struct Row {
     const char* what;
     RankView slow;
@@ -94,65 +94,68 @@ TEST(Verdict, NamesTheRankFurthestBehind) {
   for (const Row& row :
        {Row{"step", waits(1, 6, "reduce", 5)}, Row{"phase", stuck(1, 7, Phase::compute)},
         Row{"bucket", waits(1, 7, "reduce", 2)}, Row{"own work", stuck(1, 7, Phase::reduce)}}) {
-    const Verdict verdict = judged({waits(0, 7, "reduce", 3), row.slow, waits(2, 7, "reduce", 3)});
+    const StallVerdict verdict =
+        judged({waits(0, 7, "reduce", 3), row.slow, waits(2, 7, "reduce", 3)});
     EXPECT_EQ(verdict.ranks, std::vector{1}) << row.what;
     expect_has(verdict, "rank 1 on n1 is without progress for 12 s in step");
     expect_has(verdict, "2 ranks wait for it in 'reduce bucket 3'");
   }
 }
 
-TEST(Verdict, NamesRankZeroWhenItIsBehind) {
-  const Verdict verdict = judged({stuck(0, 7, Phase::compute), waits(1, 7, "reduce", 0)});
+TEST(StallVerdict, NamesRankZeroWhenItIsBehind) {
+  const StallVerdict verdict = judged({stuck(0, 7, Phase::compute), waits(1, 7, "reduce", 0)});
   EXPECT_EQ(verdict.ranks, std::vector{0});
   expect_has(verdict, "1 rank waits for it");
 }
 
-TEST(Verdict, NamesSeveralThatAreBehind) {
-  const Verdict verdict =
+TEST(StallVerdict, NamesSeveralThatAreBehind) {
+  const StallVerdict verdict =
       judged({waits(0, 7, "reduce", 3), stuck(1, 7, Phase::compute), stuck(2, 7, Phase::compute)});
   EXPECT_EQ(verdict.ranks, (std::vector{1, 2}));
 }
 
-TEST(Verdict, NamesTwoThatWaitForEachOther) {
-  const Verdict verdict =
+TEST(StallVerdict, NamesTwoThatWaitForEachOther) {
+  const StallVerdict verdict =
       judged({waits(0, 7, "reduce", 3), waits(1, 7, "reduce", 3, 2), waits(2, 7, "reduce", 3, 1)});
   EXPECT_EQ(verdict.ranks, (std::vector{1, 2}));
   expect_has(verdict, "the link between them may be cut");
 }
 
-TEST(Verdict, NamesNobodyWhenAllAreEqual) {
-  const Verdict verdict = judged({waits(0, 7, "reduce", 3), waits(1, 7, "reduce", 3)});
+TEST(StallVerdict, NamesNobodyWhenAllAreEqual) {
+  const StallVerdict verdict = judged({waits(0, 7, "reduce", 3), waits(1, 7, "reduce", 3)});
   EXPECT_TRUE(verdict.ranks.empty());
   expect_has(verdict, "no rank is behind the others");
 }
 
-TEST(Verdict, NamesItselfWhenItsOwnThreadStands) {
-  const Verdict verdict = judged({waits(0, 7, "reduce", 3), silent(stuck(1, 7, Phase::compute)),
-                                  silent(stuck(2, 7, Phase::compute))},
-                                 long_ago);
+TEST(StallVerdict, NamesItselfWhenItsOwnThreadStands) {
+  const StallVerdict verdict =
+      judged({waits(0, 7, "reduce", 3), silent(stuck(1, 7, Phase::compute)),
+              silent(stuck(2, 7, Phase::compute))},
+             long_ago);
   EXPECT_EQ(verdict.ranks, std::vector{0});
   expect_has(verdict, "its communication thread has not run for 12 s");
 }
 
-TEST(Verdict, DoubtsItsOwnLinkWhenNobodyIsHeardOf) {
-  const Verdict verdict = judged({waits(0, 7, "reduce", 3), silent(stuck(1, 7, Phase::compute)),
-                                  silent(stuck(2, 7, Phase::compute))});
+TEST(StallVerdict, DoubtsItsOwnLinkWhenNobodyIsHeardOf) {
+  const StallVerdict verdict =
+      judged({waits(0, 7, "reduce", 3), silent(stuck(1, 7, Phase::compute)),
+              silent(stuck(2, 7, Phase::compute))});
   EXPECT_EQ(verdict.ranks, std::vector{0});
   expect_has(verdict, "has not heard of any of the 2 other ranks for 12 s: its own link is cut");
 }
 
-TEST(Verdict, OfTwoRanksNamesTheOther) {
+TEST(StallVerdict, OfTwoRanksNamesTheOther) {
   EXPECT_EQ(judged({waits(0, 7, "reduce", 3), silent(stuck(1, 7, Phase::compute))}).ranks,
             std::vector{1});
 }
 
-TEST(Verdict, JudgesASingleProcess) {
-  const Verdict verdict = judged({stuck(0, 7, Phase::compute)});
+TEST(StallVerdict, JudgesASingleProcess) {
+  const StallVerdict verdict = judged({stuck(0, 7, Phase::compute)});
   EXPECT_EQ(verdict.ranks, std::vector{0});
   EXPECT_EQ(verdict.text, "rank 0 on n0 is without progress for 12 s in step 7, compute");
 }
 
-TEST(Verdict, WaitsWhileSomebodyMayStillMakeProgress) {
+TEST(StallVerdict, WaitsWhileSomebodyMayStillMakeProgress) {
   RankView fresh = stuck(1, 7, Phase::compute);
   fresh.status.stretch_seconds = 9;
   EXPECT_FALSE(judge(std::vector{waits(0, 7, "reduce", 3), fresh}, limits, 0));
@@ -164,7 +167,7 @@ TEST(Verdict, WaitsWhileSomebodyMayStillMakeProgress) {
   EXPECT_FALSE(judge(std::vector{fine, silent(stuck(1, 7, Phase::compute))}, limits, 0));
 }
 
-TEST(Verdict, KnowsTheLimitsOfPhases) {
+TEST(StallVerdict, KnowsTheLimitsOfPhases) {
   for (const Phase phase : {Phase::setup, Phase::evaluate, Phase::sample, Phase::save}) {
     EXPECT_FALSE(judge(std::vector{stuck(0, 7, phase)}, limits, 0)) << name_of(phase);
     RankView late = stuck(0, 7, phase);
@@ -176,7 +179,7 @@ TEST(Verdict, KnowsTheLimitsOfPhases) {
   EXPECT_FALSE(judge(std::vector{first}, limits, 0)) << "the first step compiles kernels";
 }
 
-TEST(Verdict, OtherRanksLeaveTheDecisionToRankZero) {
+TEST(StallVerdict, OtherRanksLeaveTheDecisionToRankZero) {
   RankView zero = waits(0, 7, "reduce", 3);
   RankView mine = waits(1, 7, "reduce", 3);
   EXPECT_FALSE(judge_alone(mine, zero, limits, 0, 5)) << "rank 0 is heard of";
@@ -186,7 +189,7 @@ TEST(Verdict, OtherRanksLeaveTheDecisionToRankZero) {
   zero.age = long_ago;
   EXPECT_FALSE(judge_alone(mine, zero, limits, 0, 5)) << "the limit is passed by 2 s only";
   mine.status.stretch_seconds = 15.5;
-  const std::optional<Verdict> verdict = judge_alone(mine, zero, limits, 0, 5);
+  const std::optional<StallVerdict> verdict = judge_alone(mine, zero, limits, 0, 5);
   ASSERT_TRUE(verdict);
   EXPECT_EQ(verdict->ranks, std::vector{0});
   EXPECT_EQ(verdict->text,
@@ -194,12 +197,12 @@ TEST(Verdict, OtherRanksLeaveTheDecisionToRankZero) {
             "bucket 3' for 0.0 s; rank 1 on n1 waits in 'reduce bucket 3'");
 }
 
-TEST(Verdict, OtherRanksNameThemselvesWhenTheirThreadStands) {
+TEST(StallVerdict, OtherRanksNameThemselvesWhenTheirThreadStands) {
   RankView zero = waits(0, 7, "reduce", 3);
   zero.age = long_ago;
   RankView mine = waits(1, 7, "reduce", 3);
   mine.status.stretch_seconds = 20;
-  const std::optional<Verdict> verdict = judge_alone(mine, zero, limits, 20, 5);
+  const std::optional<StallVerdict> verdict = judge_alone(mine, zero, limits, 20, 5);
   ASSERT_TRUE(verdict);
   EXPECT_EQ(verdict->ranks, std::vector{1});
   EXPECT_EQ(verdict->text.find("rank 1 on n1: its communication thread"), 0u) << verdict->text;
