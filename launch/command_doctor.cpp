@@ -18,6 +18,7 @@ namespace {
 
 struct DoctorRequest {
   io::Path run = ".";
+  std::string settings;  // a file; empty: not compared
   DoctorSession::Output output = DoctorSession::Output::lines;
   double timeout_s = 300;
   DeviceChoiceSettings device;
@@ -44,7 +45,10 @@ int run_doctor(Communicator& comm, const DoctorRequest& request) {
     return placed ? check_devices(placed->devices, session.announce()) : Findings{};
   });
   session.together("ranks", [&] { return check_ranks(comm, MOTLEY_VERSION); });
+  if (!request.settings.empty())
+    session.together("settings", [&] { return check_settings_file(comm, request.settings); });
   if (comm.size() > 1) {
+    session.together("signals", [&] { return check_signals(comm); });
     session.together("network", [&] { return check_network(comm); });
     session.together("sums", [&] { return check_sums(comm); });
     session.together("clocks", [&] { return check_clocks(comm); });
@@ -64,16 +68,21 @@ int command_doctor(Arguments arguments) {
       "Checks what training needs: the host, its drivers and devices, and under mpirun or srun "
       "what "
       "ranks have in common, their network and their speeds. Ends with 3 when something fails.\n");
-  options.add_options()("run", "directory of runs, for its disk and whether hosts share it",
-                        cxxopts::value<std::string>()->default_value("."))(
+  options.positional_help("[SETTINGS.toml]");
+  options.add_options()("settings", "a file of settings, to compare between ranks",
+                        cxxopts::value<std::string>()->default_value(""))(
+      "run", "directory of runs, for its disk and whether hosts share it",
+      cxxopts::value<std::string>()->default_value("."))(
       "device", "as for train: auto, cpu, gpu, index:N, name:TEXT, pci:ADDRESS, lists of these",
       cxxopts::value<std::string>()->default_value("auto"))("share-device",
                                                             "let ranks of a host share a device")(
       "timeout", "seconds after which a check that stands still ends the job",
       cxxopts::value<double>()->default_value("300"))("json", "print JSON at the end");
+  options.parse_positional({"settings"});
   const auto parsed = parse_options(options, arguments);
   if (!parsed) return 0;
   DoctorRequest request;
+  request.settings = (*parsed)["settings"].as<std::string>();
   request.run = (*parsed)["run"].as<std::string>();
   if (parsed->count("json") > 0) request.output = DoctorSession::Output::json;
   request.timeout_s = timeout_option(*parsed);

@@ -1,9 +1,10 @@
+#include "launch/doctor_devices.h"
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernels/ops.h"
-#include "launch/doctor_devices.h"
 #include "tensor/clock.h"
 #include "tensor/error.h"
 
@@ -53,8 +54,12 @@ Finding check_device(const DeviceInfo& info, const std::string& name) {
     return {Verdict::fail, name, fmt::format("{}: {}", describe(info), wrong),
             "update its driver, or leave the device out with --device"};
   }
-  return {Verdict::ok, name,
-          fmt::format("{}; a kernel was right after {:.2f} s", describe(info), spent_s), ""};
+  const std::string value =
+      fmt::format("{}; a kernel was right after {:.2f} s, products of matrices at {:.1f} GFLOP/s",
+                  describe(info), spent_s, measure_speed(info));
+  if (const auto trouble = known_trouble(info))
+    return {Verdict::warn, name, fmt::format("{}; {}", value, trouble->text), trouble->fix};
+  return {Verdict::ok, name, value, ""};
 }
 
 }  // namespace

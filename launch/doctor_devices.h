@@ -10,9 +10,13 @@
 
 namespace motley::launch {
 
-/// Each device of this host: what it has, and whether a kernel of ours can be built and gives the
-/// right result on it.
+/// Each device of this host: what it has, whether kernels of ours can be built and give the right
+/// results on it, and what its driver is known for.
 Findings check_devices(const std::vector<DeviceInfo>& devices, const Announce& announce);
+
+/// GFLOP/s in the largest product of matrices that takes a moment, for simulators are a million
+/// times slower than GPUs. Throws DeviceError unless every element of every product is exact.
+double measure_speed(const DeviceInfo& info);
 
 /// Whether the directory of built kernels is this user's alone.
 Findings check_kernel_cache();

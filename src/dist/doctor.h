@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "dist/communicator.h"
+#include "tensor/device_info.h"
 #include "tensor/io.h"
 
 namespace motley {
@@ -34,7 +36,7 @@ std::string to_text(std::span<const Finding> findings);
 Findings findings_from_text(std::string_view text);
 
 /// What `check` finds; an error that it throws becomes a finding of the name `name` that fails.
-Findings run_check(std::string_view name, const std::function<Findings()>& check);
+[[nodiscard]] Findings run_check(std::string_view name, const std::function<Findings()>& check);
 
 /// Told the name of each part of a check before it begins.
 using Announce = std::function<void(const std::string& part)>;
@@ -48,8 +50,8 @@ struct Answers {
 /// Collective. Gathers what `local` says on each rank. An error that it throws on some ranks
 /// becomes their findings of the name `name`, and no rank is left waiting. local must not call
 /// collectives.
-Answers ask_ranks(Communicator& comm, std::string_view name,
-                  const std::function<std::string()>& local);
+[[nodiscard]] Answers ask_ranks(Communicator& comm, std::string_view name,
+                                const std::function<std::string()>& local);
 
 /// A finding and where it was made: hosts or ranks.
 struct PlacedFinding {
@@ -68,8 +70,8 @@ Findings check_system();
 /// The file system that holds `directory` (or the nearest parent there is): type, free space, and
 /// how long it takes to write, sync and rename a file.
 Findings check_disk(const io::Path& directory);
-/// The OpenCL loader, and whether every driver that its ICD files name can be loaded. Drivers stay
-/// loaded.
+/// The OpenCL loader and its version, and whether every driver that its ICD files name can be
+/// loaded. Drivers stay loaded.
 Findings check_opencl_drivers(const Announce& announce);
 
 // --- between ranks: collective, the same findings on every rank ----------------------------------
@@ -81,10 +83,16 @@ Findings check_network(Communicator& comm);
 /// The time and speed of messages from each rank to every other, of 8 bytes, 1 MB and 16 MB; two or
 /// more ranks.
 Findings check_links(Communicator& comm);
-/// Whether sums over ranks are exact and gathered bytes are those that were sent.
+/// Whether sums over ranks are exact and gathered bytes are those that were sent, and how long the
+/// sum takes.
 Findings check_sums(Communicator& comm);
 /// How far the ranks' clocks are apart; two or more ranks.
 Findings check_clocks(Communicator& comm);
+/// Whether every rank has the same file of settings.
+Findings check_settings_file(Communicator& comm, const io::Path& file);
+/// Whether a SIGUSR2 to the launcher reaches every rank. The signal is sent, and ignored from then
+/// on.
+Findings check_signals(Communicator& comm);
 /// Which hosts see a file that rank 0 writes into `directory`.
 Findings check_shared_directory(Communicator& comm, const io::Path& directory);
 
@@ -100,5 +108,16 @@ struct Interface {
 /// Whether hosts with these interfaces can talk. chosen: what btl_tcp_if_include says; empty when
 /// it is not set.
 Finding judge_networks(std::span<const std::vector<Interface>> hosts, std::string_view chosen);
+
+/// The rank that may send the launcher a signal. parents: the program that started each rank.
+/// Nobody where one was not started by Open MPI itself: a shell in between would die of it.
+std::optional<std::size_t> find_signal_sender(std::span<const std::string> parents);
+
+struct DriverTrouble {
+  std::string text;
+  std::string fix;
+};
+/// What a device's driver is known for; no value for most.
+std::optional<DriverTrouble> known_trouble(const DeviceInfo& info);
 
 }  // namespace motley

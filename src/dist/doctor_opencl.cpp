@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "dist/doctor.h"
@@ -13,12 +14,38 @@ namespace {
 constexpr const char* install =
     "apt install pocl-opencl-icd (CPU), intel-opencl-icd, mesa-opencl-icd or the vendor's driver";
 
+/// "ocl-icd 2.3.1, OpenCL 3.0", of the extension cl_loader_info; empty where the loader lacks it.
+/// Loads all drivers.
+std::string loader_version() {
+  using GetInfo =
+      cl_int(CL_API_CALL*)(cl_uint name, std::size_t size, void* value, std::size_t* size_needed);
+  using GetAddress = void*(CL_API_CALL*)(const char* name);
+  // Not called by its name, which the headers of OpenCL 1.2 call deprecated.
+  void* const find = ::dlsym(RTLD_DEFAULT, "clGetExtensionFunctionAddress");
+  if (find == nullptr) return "";
+  void* const found = reinterpret_cast<GetAddress>(find)("clGetICDLoaderInfoOCLICD");
+  if (found == nullptr) return "";
+  const auto get_info = reinterpret_cast<GetInfo>(found);
+  const auto text_of = [&](cl_uint name) {
+    std::array<char, 256> text{};
+    return get_info(name, text.size() - 1, text.data(), nullptr) == CL_SUCCESS
+               ? std::string(text.data())
+               : std::string("unknown");
+  };
+  constexpr cl_uint opencl = 1;
+  constexpr cl_uint version = 2;
+  constexpr cl_uint name = 3;
+  return fmt::format("{} {}, {}", text_of(name), text_of(version), text_of(opencl));
+}
+
 Finding check_loader() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&clGetPlatformIDs), &info) == 0) {
     return {Verdict::warn, "opencl loader", "unknown", "apt install ocl-icd-libopencl1"};
   }
-  return {Verdict::ok, "opencl loader", info.dli_fname, ""};
+  const std::string version = loader_version();
+  return {Verdict::ok, "opencl loader",
+          version.empty() ? info.dli_fname : fmt::format("{} ({})", info.dli_fname, version), ""};
 }
 
 /// The library that an ICD file names.
@@ -59,7 +86,7 @@ std::vector<io::Path> icd_files(const io::Path& place) {
 }  // namespace
 
 Findings check_opencl_drivers(const Announce& announce) {
-  Findings findings{check_loader()};
+  Findings findings;
   const char* vendors = std::getenv("OCL_ICD_VENDORS");
   const io::Path place = vendors != nullptr ? vendors : "/etc/OpenCL/vendors";
   const std::vector<io::Path> files = icd_files(place);
@@ -76,6 +103,9 @@ Findings check_opencl_drivers(const Announce& announce) {
     for (Finding& finding : run_check(name, [&] { return Findings{check_icd(file)}; }))
       findings.push_back(std::move(finding));
   }
+  // Last: to ask the loader has it load all drivers, of which one may hang.
+  announce("opencl loader");
+  findings.insert(findings.begin(), check_loader());
   return findings;
 }
 

@@ -15,7 +15,9 @@
 #include "dist/launcher.h"
 #include "dist/same_build.h"
 #include "dist/shard_plan.h"
+#include "tensor/clock.h"
 #include "tensor/error.h"
+#include "tensor/hash.h"
 
 namespace motley {
 namespace {
@@ -137,7 +139,11 @@ Findings check_sums(Communicator& comm) {
   std::vector<double> sums(count);
   for (std::size_t i = 0; i < count; ++i)
     sums[i] = static_cast<double>((i % 97 + 1) * static_cast<std::size_t>(comm.rank() + 1));
+  comm.barrier();
+  const auto start = Clock::now();
   comm.all_reduce_sum(std::span(sums));
+  double spent_ms = seconds_since(start) * 1e3;
+  comm.broadcast(std::as_writable_bytes(std::span(&spent_ms, 1)), 0);
   std::int64_t wrong = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (sums[i] != static_cast<double>((i % 97 + 1) * sum_of_numbers)) ++wrong;
@@ -157,7 +163,10 @@ Findings check_sums(Communicator& comm) {
              "data are damaged on the way: check memory (memtest86+) and network cards, and try "
              "--mca btl_vader_single_copy_mechanism none"}};
   }
-  return {{Verdict::ok, "sums", fmt::format("{} values summed and gathered exactly", count), ""}};
+  return {{Verdict::ok, "sums",
+           fmt::format("{} values summed and gathered exactly; the sum took {:.1f} ms", count,
+                       spent_ms),
+           ""}};
 }
 
 Findings check_clocks(Communicator& comm) {
@@ -178,6 +187,21 @@ Findings check_clocks(Communicator& comm) {
              "logs of several hosts will not fit together: apt install chrony"}};
   }
   return {{Verdict::ok, "clocks", value, ""}};
+}
+
+Findings check_settings_file(Communicator& comm, const io::Path& file) {
+  const auto [hashes, failures] = ask_ranks(comm, "settings", [&] { return hash_of_file(file); });
+  if (!failures.empty()) return failures;
+  const auto other = std::find_if(hashes.begin(), hashes.end(),
+                                  [&](const std::string& hash) { return hash != hashes[0]; });
+  if (other != hashes.end()) {
+    return {
+        {Verdict::fail, "settings",
+         fmt::format("rank {} has another {} than rank 0", other - hashes.begin(), file.string()),
+         "copy rank 0's to every host"}};
+  }
+  return {{Verdict::ok, "settings",
+           fmt::format("{}, hash {}, on every rank", file.string(), hashes[0].substr(0, 8)), ""}};
 }
 
 Findings check_shared_directory(Communicator& comm, const io::Path& directory) {

@@ -115,12 +115,14 @@ Finding check_shared_memory() {
   struct statvfs system {};
   if (::statvfs("/dev/shm", &system) != 0) {
     return {Verdict::warn, "shared memory", "there is no /dev/shm",
-            "mount a tmpfs there: ranks of a host exchange through it"};
+            "mount a tmpfs there: Open MPI's messages within a host go through it"};
   }
   const std::uint64_t size = std::uint64_t{system.f_blocks} * system.f_frsize;
   const std::uint64_t left = std::uint64_t{system.f_bavail} * system.f_frsize;
   const std::string value = fmt::format("{} of {} free in /dev/shm", gib(left), gib(size));
-  constexpr std::uint64_t enough = 256 * mebibyte;
+  // For Open MPI's messages, 4 MiB a rank. Gradients are shared through anonymous files, which are
+  // not in there.
+  constexpr std::uint64_t enough = 64 * mebibyte;
   if (left < enough) {
     return {Verdict::warn, "shared memory", value,
             "mount -o remount,size=2G /dev/shm (docker run --shm-size=2g)"};

@@ -1,8 +1,9 @@
+#include "dist/doctor.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
-#include "dist/doctor.h"
 #include "dist/thread_comm.h"
 #include "tensor/error.h"
 #include "tests/scratch_directory.h"
@@ -141,6 +142,45 @@ TEST_F(Drivers, MustLoad) {
   EXPECT_EQ(found[3].verdict, Verdict::ok);
 }
 
+TEST_F(Drivers, AreLoadedByALoaderOfAVersion) {
+  std::vector<std::string> parts;
+  const Findings found =
+      check_opencl_drivers([&](const std::string& part) { parts.push_back(part); });
+  EXPECT_EQ(found[0].name, "opencl loader");
+  expect_mentions(found[0].value, "libOpenCL");
+  expect_mentions(found[0].value, "OpenCL 3");
+  EXPECT_EQ(parts.back(), "opencl loader") << "it loads all drivers, of which one may hang";
+}
+
+TEST(KnownTrouble, IsThatOfAPlatformAndItsDevice) {
+  const auto trouble = [](const char* platform, const char* name) {
+    DeviceInfo info;
+    info.platform = platform;
+    info.name = name;
+    return known_trouble(info);
+  };
+  EXPECT_FALSE(trouble("Portable Computing Language", "pthread-skylake-avx512"));
+  EXPECT_FALSE(trouble("NVIDIA CUDA", "NVIDIA H100 80GB HBM3"));
+  EXPECT_FALSE(trouble("AMD Accelerated Parallel Processing", "gfx1030"));
+  EXPECT_FALSE(trouble("rusticl", "AMD Radeon RX 5700 XT (gfx1010)"));
+  ASSERT_TRUE(trouble("AMD Accelerated Parallel Processing", "gfx1010:xnack-"));
+  ASSERT_TRUE(trouble("Clover", "AMD Radeon RX 580"));
+  const auto oclgrind = trouble("Oclgrind", "Oclgrind Simulator");
+  ASSERT_TRUE(oclgrind);
+  expect_mentions(oclgrind->text, "simulator");
+  EXPECT_FALSE(oclgrind->fix.empty());
+}
+
+TEST(FindSignalSender, TakesTheFirstRankOfMpirun) {
+  const auto sender = [](std::vector<std::string> parents) { return find_signal_sender(parents); };
+  EXPECT_EQ(sender({"mpirun", "mpirun"}), 0u);
+  EXPECT_EQ(sender({"orted", "prterun", "orted"}), 1u);
+  EXPECT_EQ(sender({"orted", "orted"}), std::nullopt) << "mpirun is on a host without ranks";
+  EXPECT_EQ(sender({"mpirun", "bash"}), std::nullopt) << "the shell would die";
+  EXPECT_EQ(sender({"slurmstepd"}), std::nullopt);
+  EXPECT_EQ(sender({""}), std::nullopt);
+}
+
 TEST(CheckRanks, AgreesOnOneBuild) {
   run_ranks(2, [](Communicator& comm) {
     const Findings found = check_ranks(comm, "1.0");
@@ -162,6 +202,24 @@ TEST(ChecksBetweenRanks, FindThreadsInOrder) {
     expect_mentions(shared[0].value, "every rank sees");
   });
   EXPECT_TRUE(scratch.contents().empty());
+}
+
+TEST(ChecksBetweenRanks, CompareSettings) {
+  const ScratchDirectory scratch;
+  const io::Path one = scratch.write("one.toml", "[train]\nsteps = 1\n");
+  const io::Path two = scratch.write("two.toml", "[train]\nsteps = 2\n");
+  run_ranks(3, [&](Communicator& comm) {
+    const Findings same = check_settings_file(comm, one);
+    ASSERT_EQ(same.size(), 1u);
+    EXPECT_EQ(same[0].verdict, Verdict::ok) << same[0].value;
+    const Findings other = check_settings_file(comm, comm.rank() == 2 ? two : one);
+    EXPECT_EQ(worst(other), Verdict::fail);
+    expect_mentions(other[0].value, "rank 2 has another");
+    const Findings none = check_settings_file(comm, comm.rank() == 1 ? scratch / "no" : one);
+    ASSERT_EQ(none.size(), 1u);
+    EXPECT_EQ(none[0].verdict, Verdict::fail);
+    expect_mentions(none[0].value, "rank 1 on ");
+  });
 }
 
 TEST(ChecksBetweenRanks, ReportWhatFailsOnOneRank) {

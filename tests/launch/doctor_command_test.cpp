@@ -87,12 +87,13 @@ const std::string mpirun = MOTLEY_MPIEXEC " --bind-to none ";
 
 TEST(DoctorUnderMpirun, LooksAtWhatRanksShare) {
   const ScratchDirectory scratch;
-  const Outcome outcome =
-      run_command(mpirun + "-n 2 " + program + " doctor --json --run " + scratch.path().string());
+  // mpirun says on standard error that it passes a signal on.
+  const Outcome outcome = run_command("(" + mpirun + "-n 2 " + program + " doctor --json --run " +
+                                      scratch.path().string() + " 2>/dev/null)");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
   const json report = json::parse(outcome.text);
   EXPECT_EQ(report.at("ranks"), 2);
-  for (const char* name : {"program", "mpi", "hosts", "network", "sums", "clocks",
+  for (const char* name : {"program", "mpi", "hosts", "signals", "network", "sums", "clocks",
                            "shared directory", "latency", "split"}) {
     ASSERT_EQ(checks(report, name).size(), 1u) << name << outcome.text;
     EXPECT_EQ(checks(report, name)[0].at("verdict"), "ok") << outcome.text;
@@ -100,7 +101,26 @@ TEST(DoctorUnderMpirun, LooksAtWhatRanksShare) {
   EXPECT_EQ(checks(report, "bandwidth").size(), 2u);
   EXPECT_EQ(checks(report, "system").size(), 1u) << "both ranks are on one host";
   expect_mentions(checks(report, "mpi")[0].at("value"), "mpirun");
+  expect_mentions(checks(report, "signals")[0].at("value"), "passes SIGUSR2 on to every rank");
+  expect_mentions(checks(report, "sums")[0].at("value"), "the sum took ");
   EXPECT_TRUE(scratch.contents().empty());
+}
+
+TEST(DoctorUnderMpirun, SendsNoSignalThroughAShell) {
+  const Outcome outcome = run_command(mpirun + "-n 2 sh -c '" + program + " doctor; exit $?'");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  expect_mentions(outcome.text, "not tried, as sh started the ranks");
+}
+
+TEST(DoctorUnderMpirun, FindsOtherSettings) {
+  const ScratchDirectory scratch;
+  const std::string one = scratch.write("one.toml", "[train]\nsteps = 1\n").string();
+  const std::string two = scratch.write("two.toml", "[train]\nsteps = 2\n").string();
+  const Outcome outcome = run_command(mpirun + "-n 1 " + program + " doctor " + one + " : -n 1 " +
+                                      program + " doctor " + two);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.text;
+  expect_mentions(outcome.text, "FAIL  settings");
+  expect_mentions(outcome.text, "rank 1 has another");
 }
 
 TEST(DoctorUnderMpirun, FindsAnotherBuild) {
