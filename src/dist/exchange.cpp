@@ -167,30 +167,45 @@ bool Exchange::handles(std::size_t r) const {
   return stand_in(my_host_, r) == comm_.rank();
 }
 
+void Exchange::UnderWay::begin(Communicator& comm) {
+  if (!messages) messages = comm.transfers();
+  num_bytes = 0;
+}
+
+void Exchange::UnderWay::send(std::span<const std::byte> bytes, int to) {
+  num_bytes += bytes.size();
+  messages->send(bytes, to);
+}
+
+void Exchange::UnderWay::receive(std::span<std::byte> bytes, int from) {
+  num_bytes += bytes.size();
+  messages->receive(bytes, from);
+}
+
 void Exchange::start_gather(std::size_t bucket) {
   raise(own_updated, bucket, step_);
   const Recorded operation(comm_, "start to gather", bucket);
   UnderWay& way = gathering_[bucket % gathering_.size()];
-  if (!way.messages) way.messages = comm_.transfers();
+  way.begin(comm_);
   const std::span<float> mine = values(my_peer_);
   for (std::size_t r = 0; r < shards_[bucket].size(); ++r) {
     const Range& shard = shards_[bucket][r];
     if (topology_.host_of[r] != topology_.host_of[me_] && handles(r)) {
-      way.messages->receive(std::as_writable_bytes(mine.subspan(shard.begin, shard.size())),
-                            static_cast<int>(r));
+      way.receive(std::as_writable_bytes(mine.subspan(shard.begin, shard.size())),
+                  static_cast<int>(r));
     }
   }
   const Range own = owned(bucket);
   for (std::size_t step = 1; step < topology_.hosts.size(); ++step) {
     const std::size_t host = (my_host_ + step) % topology_.hosts.size();
-    way.messages->send(std::as_bytes(mine.subspan(own.begin, own.size())), stand_in(host, me_));
+    way.send(std::as_bytes(mine.subspan(own.begin, own.size())), stand_in(host, me_));
   }
 }
 
 void Exchange::finish_gather(std::size_t bucket, const Take& take) {
   UnderWay& way = gathering_[bucket % gathering_.size()];
   {
-    const Recorded operation(comm_, "all-gather", bucket);
+    const Recorded operation(comm_, "all-gather", bucket, -1, way.num_bytes);
     comm_.wait_until([&] { return progress() || way.messages->test(); });
   }
   raise(all_updated, bucket, step_);

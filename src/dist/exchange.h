@@ -184,9 +184,14 @@ class Exchange {
   /// Messages of a bucket that are under way.
   struct UnderWay {
     std::unique_ptr<Transfers> messages;
+    std::uint64_t num_bytes = 0;          // sent and received since begin()
     std::vector<float> inbox;             // other hosts' sums of this rank's part
     std::vector<std::uint16_t> inbox16;   // the same as they travel
     std::vector<std::uint16_t> outbox16;  // this host's sums of others' parts, in order of sending
+
+    void begin(Communicator& comm);
+    void send(std::span<const std::byte> bytes, int to);
+    void receive(std::span<std::byte> bytes, int from);
   };
   /// The sums that one host brings to the exchange between hosts.
   struct HostSums {

@@ -147,10 +147,9 @@ void Exchange::receive_parts(UnderWay& way, std::size_t part) {
     if (host == my_host_) continue;
     const int from = stand_in(host, me_);
     for (std::size_t i = 0; i < hosts[host].plan.results.size(); ++i, at += part) {
-      way.messages->receive(is_f32
-                                ? std::as_writable_bytes(std::span(way.inbox).subspan(at, part))
-                                : std::as_writable_bytes(std::span(way.inbox16).subspan(at, part)),
-                            from);
+      way.receive(is_f32 ? std::as_writable_bytes(std::span(way.inbox).subspan(at, part))
+                         : std::as_writable_bytes(std::span(way.inbox16).subspan(at, part)),
+                  from);
     }
   }
 }
@@ -159,7 +158,7 @@ void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<
                               Rounded rounded) {
   const Recorded operation(comm_, "start to exchange", bucket);
   UnderWay& way = reducing_[bucket % reducing_.size()];
-  if (!way.messages) way.messages = comm_.transfers();
+  way.begin(comm_);
   receive_parts(way, owned(bucket).size());
   std::size_t leaving = 0;
   for (std::size_t r = 0; r < sums.size(); ++r) {
@@ -176,7 +175,7 @@ void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<
     if (rounded == Rounded::yes) {
       const auto values =
           outbox(bucket).subspan(shard.begin - buckets_[bucket].begin, shard.size());
-      way.messages->send(std::as_bytes(values), static_cast<int>(r));
+      way.send(std::as_bytes(values), static_cast<int>(r));
       continue;
     }
     for (const Place& place : sums[r]) {
@@ -188,10 +187,10 @@ void Exchange::exchange_parts(std::size_t bucket, const std::vector<std::vector<
 
 void Exchange::send_part(UnderWay& way, std::span<const float> values, std::size_t offset16,
                          int to) {
-  if (options_.wire == Wire::f32) return way.messages->send(std::as_bytes(values), to);
+  if (options_.wire == Wire::f32) return way.send(std::as_bytes(values), to);
   const auto narrow_part = std::span(way.outbox16).subspan(offset16, values.size());
   convert_from_f32(std::as_writable_bytes(narrow_part), values, Dtype::bf16);
-  way.messages->send(std::as_bytes(narrow_part), to);
+  way.send(std::as_bytes(narrow_part), to);
 }
 
 /// The round's sums of owned(bucket): of hosts in their order.
@@ -221,7 +220,7 @@ std::vector<float*> Exchange::round_inputs(std::size_t bucket) {
 void Exchange::finish_reduce(std::size_t bucket) {
   UnderWay& way = reducing_[bucket % reducing_.size()];
   {
-    const Recorded operation(comm_, "reduce-scatter", bucket);
+    const Recorded operation(comm_, "reduce-scatter", bucket, -1, way.num_bytes);
     comm_.wait_until([&] { return progress() || way.messages->test(); });
   }
   const Recorded operation(comm_, "add over hosts", bucket);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "dist/communicator.h"
@@ -9,12 +10,13 @@
 namespace motley {
 
 /// Begins an operation on a bucket, waiting for `peer` if that is a rank, and ends it with the
-/// scope.
+/// scope. bytes: that this rank sends and receives in it.
 class Recorded {
  public:
-  Recorded(Communicator& comm, std::string_view what, std::size_t bucket, int peer = -1)
+  Recorded(Communicator& comm, std::string_view what, std::size_t bucket, int peer = -1,
+           std::uint64_t bytes = 0)
       : comm_(comm) {
-    comm_.recorder().begin(what, static_cast<int>(bucket), peer);
+    comm_.recorder().begin(what, static_cast<int>(bucket), peer, bytes);
   }
   Recorded(const Recorded&) = delete;
   Recorded& operator=(const Recorded&) = delete;

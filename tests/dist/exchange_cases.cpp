@@ -303,6 +303,7 @@ void exchange_is_longer_than_a_message(Communicator& comm) {
   for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, p));
   plan_step(exchange, {{nodes, p}});
   exchange.begin_round();
+  const auto before = comm.recorder().status().sequence;
   const auto rank = static_cast<std::size_t>(comm.rank());
   const std::span<float> gradient = exchange.gradients({exchange.my_peer(), 0});
   for (std::size_t i = 0; i < n; ++i) gradient[i] = static_cast<float>((rank + 1) * (i % 1021));
@@ -311,6 +312,11 @@ void exchange_is_longer_than_a_message(Communicator& comm) {
   std::size_t num_wrong = 0;
   for (std::size_t i = owned.begin; i < owned.end; ++i) {
     if (gradient[i] != static_cast<float>(p * (p + 1) / 2 * (i % 1021))) ++num_wrong;
+  }
+  const std::size_t moved = sizeof(float) * (n + (p - 2) * owned.size());  // both ways
+  for (const RecordedOperation& op : comm.recorder().snapshot().operations) {
+    const bool is_it = op.sequence > before && op.name[0] == 'r';  // "reduce-scatter"
+    if (is_it && op.bytes != moved) ++num_wrong;
   }
   EXPECT_EQ(num_wrong, 0u);
 }
