@@ -152,12 +152,12 @@ std::string read_system_text(const Path& path) {
   return text;
 }
 
-void write_text_atomically(const Path& path, std::string_view text) {
+void write_atomically(const Path& path, const std::function<void(File& file)>& write) {
   const Path temporary = temporary_beside(path);
   io::remove_all(temporary);  // left by a process of the same number that was killed
   try {
     File file = File::create(temporary);
-    file.write(text);
+    write(file);
     file.sync();
     file.close();
     io::rename(temporary, path);
@@ -166,6 +166,10 @@ void write_text_atomically(const Path& path, std::string_view text) {
     std::filesystem::remove(temporary, ignored);
     throw;
   }
+}
+
+void write_text_atomically(const Path& path, std::string_view text) {
+  write_atomically(path, [text](File& file) { file.write(text); });
 }
 
 bool exists(const Path& path) {

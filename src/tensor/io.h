@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,7 +55,10 @@ class File {
 std::string read_text(const Path& path, std::uint64_t max_bytes = std::uint64_t{1} << 30);
 /// A file of /proc or /sys, whose size the system does not tell. At most 64 KiB are read.
 std::string read_system_text(const Path& path);
-/// Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the directory.
+/// Replaces `path` in one step by what `write` puts into a file: temporary file beside it, fsync,
+/// rename, fsync of the directory.
+void write_atomically(const Path& path, const std::function<void(File& file)>& write);
+/// The same with a text.
 void write_text_atomically(const Path& path, std::string_view text);
 
 bool exists(const Path& path);

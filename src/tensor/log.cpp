@@ -4,6 +4,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +16,15 @@
 
 namespace motley::log {
 namespace {
+
+/// Once: a disk that is full refuses every line. Whoever needs the disk fails with an error of
+/// its own; the log is not worth ending a run for.
+void report_failure(const std::string& reason) {
+  static std::atomic_flag reported;
+  if (reported.test_and_set()) return;
+  const std::string text = "the log cannot be written, its lines are lost: " + reason + "\n";
+  std::fputs(text.c_str(), stderr);
+}
 
 /// The console prints lines as they are; the file adds time and level.
 struct Logger {
@@ -28,6 +39,7 @@ struct Logger {
     console->set_level(spdlog::level::info);
     logger->set_level(spdlog::level::debug);
     logger->flush_on(spdlog::level::warn);
+    logger->set_error_handler(report_failure);
   }
 };
 

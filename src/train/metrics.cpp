@@ -4,33 +4,59 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "tensor/json.h"
+#include "tensor/error.h"
+#include "tensor/log.h"
+#include "train/text_source.h"
 
 namespace motley {
 namespace {
 
-/// The lines of steps up to `last_step`. Throws DataError naming file and line.
-std::string lines_up_to(const io::Path& path, std::uint64_t last_step) {
-  const std::string text = io::read_text(path);
-  std::string kept;
-  std::size_t number = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
-    if (end == std::string::npos) break;  // torn: the run was killed while writing it
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    const json::Value record =
-        json::parse(line, fmt::format("{}:{}", path.string(), ++number), json::Kind::data);
-    if (record.get("step").as_size() <= last_step) kept += fmt::format("{}\n", line);
-    begin = end + 1;
+constexpr std::size_t block_bytes = std::size_t{1} << 20;
+
+/// The step of a line; none when it is not one that we write.
+std::optional<std::uint64_t> step_of(std::string_view line) {
+  const auto record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object()) return std::nullopt;
+  const auto step = record.find("step");
+  if (step == record.end() || !step->is_number_unsigned()) return std::nullopt;
+  return step->get<std::uint64_t>();
+}
+
+/// Copies the lines of steps up to `last_step`. A run must be able to go on whatever has become of
+/// its log, so lines that cannot be read are dropped with a warning.
+void copy_lines(io::File& to, const io::Path& path, std::uint64_t last_step) {
+  std::string block;
+  std::uint64_t num_bad = 0;
+  std::string first_bad;
+  const auto bad = [&](std::string what) {
+    if (num_bad++ == 0) first_bad = std::move(what);
+  };
+  try {
+    for_each_line(path, [&](std::uint64_t number, std::string_view line) {
+      const std::optional<std::uint64_t> step = step_of(line);
+      if (!step) return bad(fmt::format("{}:{}", path.string(), number));
+      if (*step > last_step) return;
+      block += fmt::format("{}\n", line);
+      if (block.size() < block_bytes) return;
+      to.write(block);
+      block.clear();
+    });
+  } catch (const DataError& e) {
+    bad(e.what());  // no end of a line far and wide: the rest is nothing of ours
   }
-  return kept;
+  to.write(block);
+  if (num_bad == 0) return;
+  log::warn("{} damaged {} left out of the metrics, the first at {}", num_bad,
+            num_bad == 1 ? "line was" : "lines were", first_bad);
 }
 
 io::File open_log(const io::Path& path, std::uint64_t first_step) {
-  if (io::exists(path)) io::write_text_atomically(path, lines_up_to(path, first_step));
+  if (io::exists(path))
+    io::write_atomically(path, [&](io::File& file) { copy_lines(file, path, first_step); });
   return io::File::append(path);
 }
 

@@ -30,8 +30,8 @@ struct StepRecord {
 class MetricsLog {
  public:
   /// Opens `path`, keeping only what was recorded up to `first_step`, where the run goes on: later
-  /// lines belong to steps that are done again. Throws DataError for a line that is not ours; a
-  /// torn last line is dropped.
+  /// lines belong to steps that are done again. Lines that are damaged, such as a torn last one,
+  /// are dropped with a warning. Throws IoError.
   MetricsLog(const io::Path& path, std::uint64_t first_step);
 
   /// {"kind": "step", "step", "tokens", "loss", "norm", "lr", "tokens_per_s", "seconds", "ranks"};

@@ -86,5 +86,20 @@ TEST(Log, AFileThatCannotBeOpenedIsNamed) {
   expect_mentions(message_of<IoError>([&] { log::open_file(path); }), path.string());
 }
 
+/// Last, for the broken file stays a place where lines go.
+TEST(Log, TellsOnceThatItCannotBeWritten) {
+  log::set_console_level(log::Level::error);
+  testing::internal::CaptureStderr();
+  log::open_file("/dev/full");
+  for (int i = 0; i < 3; ++i) {
+    log::warn("a line");
+    log::flush();
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.rfind("the log cannot be written", 0), 0u) << text;
+  EXPECT_NE(text.find("/dev/full"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
+}
+
 }  // namespace
 }  // namespace motley

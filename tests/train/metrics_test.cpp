@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tensor/error.h"
 #include "tests/scratch_directory.h"
+#include "train/text_source.h"
 
 namespace motley {
 namespace {
@@ -97,16 +97,25 @@ TEST_F(Metrics, DropsATornLastLine) {
   EXPECT_EQ(text.find("\"st{"), std::string::npos);
 }
 
-TEST_F(Metrics, RefusesALineThatIsNotOurs) {
-  const std::string text = "{\"kind\":\"step\",\"step\":1}\nnot json\n";
-  io::write_text_atomically(path_, text);
-  try {
-    MetricsLog log(path_, 1);
-    FAIL() << "was accepted";
-  } catch (const DataError& e) {
-    EXPECT_NE(std::string(e.what()).find("metrics.jsonl:2"), std::string::npos) << e.what();
-  }
-  EXPECT_EQ(io::read_text(path_), text);
+TEST_F(Metrics, DropsDamagedLinesAndKeepsTheOthers) {
+  const std::string good = "{\"kind\":\"step\",\"step\":1}\n";
+  const std::string nul(5, '\0');  // what a crash leaves of blocks that never reached the disk
+  io::write_text_atomically(path_, good + "not json\n" + nul + "\n[1]\n{\"step\":-1}\n" + good);
+  MetricsLog(path_, 1).write(record(2));
+  const std::string text = io::read_text(path_);
+  EXPECT_EQ(text.substr(0, 2 * good.size()), good + good);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+}
+
+/// Longer than what is read at once.
+TEST_F(Metrics, DropsALineWithoutEnd) {
+  const std::string good = "{\"kind\":\"step\",\"step\":1}\n";
+  io::write_text_atomically(path_, good);
+  io::File file = io::File::append(path_);
+  const std::string block(std::size_t{1} << 20, '\0');
+  for (std::size_t bytes = 0; bytes <= max_line_bytes; bytes += block.size()) file.write(block);
+  EXPECT_NO_THROW(MetricsLog(path_, 1));
+  EXPECT_EQ(io::read_text(path_), good);
 }
 
 }  // namespace
