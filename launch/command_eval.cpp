@@ -90,7 +90,9 @@ int command_eval(Arguments arguments) {
       "tokens", "how many tokens at most; 0: all",
       cxxopts::value<std::uint64_t>()->default_value("0"))(
       "device", "auto, cpu, gpu, index:N, name:TEXT or pci:ADDRESS, also by rank and host",
-      cxxopts::value<std::string>()->default_value("auto"))(
+      cxxopts::value<std::string>()->default_value("auto"))("share-device",
+                                                            "let ranks of a host share a GPU")(
+      "one-core", "allow a CPU device that mpirun has bound to one of many cores")(
       "timeout", "seconds without progress after which the job is ended",
       cxxopts::value<double>()->default_value("600"))("json", "print JSON");
   options.parse_positional({"weights", "data"});
@@ -103,7 +105,9 @@ int command_eval(Arguments arguments) {
                             .tokens = (*parsed)["tokens"].as<std::uint64_t>(),
                             .timeout_s = timeout_option(*parsed),
                             .as_json = parsed->count("json") > 0,
-                            .device = {.use = (*parsed)["device"].as<std::string>()}};
+                            .device = {.use = (*parsed)["device"].as<std::string>(),
+                                       .share = parsed->count("share-device") > 0,
+                                       .one_core = parsed->count("one-core") > 0}};
   return run_job([&](Communicator& comm) { return run_eval(comm, request); }, report_error);
 }
 

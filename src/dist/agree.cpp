@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
+#include <system_error>
 
 namespace motley {
 namespace {
@@ -73,13 +75,26 @@ bool is_agreed(const std::exception& error) {
   return dynamic_cast<const AgreedMark*>(&error) != nullptr;
 }
 
+Failure failure_of(const std::exception& error) {
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) {
+    return {ours->exit_code(), ours->code(), ours->what()};
+  }
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return {ExitCode::environment, "memory.host",
+            "the host is out of memory; free some, or use a smaller model or micro-batch"};
+  }
+  // Outside tensor/io.h only standard output meets the system: fmt throws this.
+  if (dynamic_cast<const std::system_error*>(&error) != nullptr) {
+    return {ExitCode::environment, "io.failed", error.what()};
+  }
+  return {ExitCode::internal, "internal", error.what()};
+}
+
 Failure current_failure() {
   try {
     throw;
-  } catch (const Error& e) {
-    return {e.exit_code(), e.code(), e.what()};
   } catch (const std::exception& e) {
-    return {ExitCode::internal, "internal", e.what()};
+    return failure_of(e);
   }
 }
 

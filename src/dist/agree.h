@@ -29,6 +29,10 @@ struct Failure {
   std::string message;
 };
 
+/// What an error comes to: an Error is itself; memory that the host did not give is "memory.host",
+/// a refusal of the system "io.failed", anything else a fault of ours, "internal".
+Failure failure_of(const std::exception& error);
+
 /// The failure of the exception being handled. Call from a catch block.
 Failure current_failure();
 

@@ -20,8 +20,7 @@ namespace motley {
 namespace {
 
 int exit_code_of(const std::exception& error) {
-  const auto* ours = dynamic_cast<const Error*>(&error);
-  return static_cast<int>(ours != nullptr ? ours->exit_code() : ExitCode::internal);
+  return static_cast<int>(failure_of(error).exit_code);
 }
 
 std::string host_name() {
@@ -104,7 +103,8 @@ int run_job(const std::function<int(Communicator&)>& body,
       return body(comm);
     }
   } catch (const std::exception& error) {
-    report(error);
+    // Tasks that are started without MPI all come here, and all for the same reason.
+    if (launched_rank(read_environment).value_or(0) == 0) report(error);
     return exit_code_of(error);
   }
   return run_under_mpi(body, report);

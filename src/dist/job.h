@@ -14,8 +14,8 @@ namespace motley {
 /// error of this call's own: EnvironmentError when the launcher has started another number of ranks
 /// than MPI connects.
 ///
-/// When `body` throws, `report` is given the error and the error's exit code is returned (70 for
-/// what is not an Error). With several ranks: an error that all agreed on (see agree.h) is reported
+/// When `body` throws, `report` is given the error and the error's exit code is returned (as
+/// failure_of says). With several ranks: an error that all agreed on (see agree.h) is reported
 /// by rank 0 alone and every rank returns; an error of one rank's own is reported by that rank,
 /// with its name, and the whole job is aborted with its exit code within seconds: this call does
 /// not return then, on any rank.

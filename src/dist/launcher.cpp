@@ -11,22 +11,30 @@ namespace {
 
 constexpr const char* size_of_open_mpi = "OMPI_COMM_WORLD_SIZE";
 
-std::optional<int> read_count(const Environment& environment, const char* name) {
+constexpr const char* rank_of_open_mpi = "OMPI_COMM_WORLD_RANK";
+
+/// A whole number of at least `least`.
+std::optional<int> read_number(const Environment& environment, const char* name, int least) {
   const char* value = environment(name);
   if (value == nullptr) return std::nullopt;
   const std::string_view text = value;
   int count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool is_count = error == std::errc{} && end == text.data() + text.size() && count > 0;
+  const bool is_count = error == std::errc{} && end == text.data() + text.size() && count >= least;
   return is_count ? std::optional(count) : std::nullopt;
 }
 
 }  // namespace
 
-bool is_under_mpi(const Environment& environment) {
+bool has_mpi_launcher(const Environment& environment) {
   for (const char* name : {size_of_open_mpi, "PMIX_RANK", "PMI_RANK", "PMI_SIZE"}) {
     if (environment(name) != nullptr) return true;
   }
+  return false;
+}
+
+bool is_under_mpi(const Environment& environment) {
+  if (has_mpi_launcher(environment)) return true;
   const char* tasks = environment("SLURM_STEP_NUM_TASKS");
   require<EnvironmentError>(
       tasks == nullptr || std::string_view(tasks) == "1", "mpi.launcher",
@@ -38,7 +46,14 @@ bool is_under_mpi(const Environment& environment) {
 
 std::optional<int> launched_size(const Environment& environment) {
   for (const char* name : {size_of_open_mpi, "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    if (const auto count = read_count(environment, name)) return count;
+    if (const auto count = read_number(environment, name, 1)) return count;
+  }
+  return std::nullopt;
+}
+
+std::optional<int> launched_rank(const Environment& environment) {
+  for (const char* name : {rank_of_open_mpi, "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+    if (const auto rank = read_number(environment, name, 0)) return rank;
   }
   return std::nullopt;
 }

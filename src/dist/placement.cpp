@@ -128,8 +128,8 @@ std::string explain_one_core(const DeviceInfo& device, const Placement& placemen
   return fmt::format(
       "the launcher has bound this rank to one core (processors {}), and {} would compute on that "
       "alone; this host has {} cores for {} rank(s)\n"
-      "  fix: mpirun --bind-to none (srun --cpu-bind=none); if one core is meant, "
-      "--device.one_core",
+      "  fix: mpirun --bind-to none (srun --cpu-bind=none); if one core is meant, give "
+      "train or eval --one-core",
       format_processors(placement.allowed), device.name, num_cores(placement.available),
       placement.local_size);
 }

@@ -88,7 +88,9 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
                                   static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) refuse("read", path_, errno);
-    require<IoError>(count > 0, "io.truncated", "{} ends at byte {}; {} bytes at {} were expected",
+    require<IoError>(count > 0, "io.truncated",
+                     "{} ends at byte {}; {} bytes at {} were expected: it was cut short, put "
+                     "the whole file back",
                      path_.string(), offset + done, bytes.size(), offset);
     done += static_cast<std::size_t>(count);
   }

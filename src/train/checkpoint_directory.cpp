@@ -18,6 +18,7 @@ constexpr std::size_t name_digits = 9;
 constexpr std::size_t manifest_format = 1;
 constexpr const char* manifest_name = "MANIFEST.json";
 constexpr const char* draft_suffix = ".tmp";
+constexpr const char* draft_lock_suffix = ".tmp.lock";
 constexpr const char* trash_suffix = ".trash";
 
 /// The step of a name that checkpoint_name() gives; none for any other.
@@ -30,7 +31,7 @@ std::optional<std::uint64_t> step_of(const std::string& name) {
 
 /// What a checkpoint was called before it got this suffix, if it was one.
 bool is_leftover(const std::string& name) {
-  for (const std::string_view suffix : {draft_suffix, trash_suffix}) {
+  for (const std::string_view suffix : {draft_suffix, draft_lock_suffix, trash_suffix}) {
     if (name.ends_with(suffix) && step_of(name.substr(0, name.size() - suffix.size()))) return true;
   }
   return false;
@@ -62,19 +63,24 @@ void write_manifest(const io::Path& directory) {
   io::write_text_atomically(directory / manifest_name, root.dump(2) + "\n");
 }
 
+/// What to do when a checkpoint cannot be used: a run resumes from the newest that is there.
+std::string remedy(const io::Path& checkpoint) {
+  return fmt::format("remove {} and resume: the run goes on from the checkpoint before it",
+                     checkpoint.string());
+}
+
 void verify_file(const io::Path& checkpoint, const CheckpointFile& file) {
   const io::Path path = checkpoint / file.name;
-  require<CheckpointError>(io::exists(path), "ckpt.missing",
-                           "{} is missing; resume from another checkpoint", path.string());
+  require<CheckpointError>(io::exists(path), "ckpt.missing", "{} is missing; {}", path.string(),
+                           remedy(checkpoint));
   const std::uint64_t bytes = io::File::open(path).size();
   require<CheckpointError>(bytes == file.bytes, "ckpt.corrupt",
-                           "{} has {} bytes, its manifest says {}; resume from another checkpoint",
-                           path.string(), bytes, file.bytes);
+                           "{} has {} bytes, its manifest says {}; {}", path.string(), bytes,
+                           file.bytes, remedy(checkpoint));
   const std::string hash = hash_of_file(path);
-  require<CheckpointError>(
-      hash == file.hash, "ckpt.corrupt",
-      "{} is damaged: its hash is {}, its manifest says {}; resume from another checkpoint",
-      path.string(), hash, file.hash);
+  require<CheckpointError>(hash == file.hash, "ckpt.corrupt",
+                           "{} is damaged: its hash is {}, its manifest says {}; {}", path.string(),
+                           hash, file.hash, remedy(checkpoint));
 }
 
 }  // namespace
@@ -117,15 +123,14 @@ io::Path find_checkpoint(const io::Path& path) {
 
 std::vector<CheckpointFile> read_manifest(const io::Path& checkpoint) {
   const io::Path path = checkpoint / manifest_name;
-  require<CheckpointError>(io::exists(path), "ckpt.missing",
-                           "{} is missing; {} is no complete checkpoint", path.string(),
-                           checkpoint.string());
+  require<CheckpointError>(io::exists(path), "ckpt.missing", "{} is missing; {}", path.string(),
+                           remedy(checkpoint));
   const json::Value root = json::read(path, json::Kind::checkpoint);
   if (root.get("format").as_size() != manifest_format) {
     root.get("format").refuse(fmt::format("must be {}", manifest_format));
   }
   if (root.get("xxh3_128").as_string() != hash_of_manifest(root.raw())) {
-    root.refuse("is damaged: its hash is not the one it ends with; resume from another checkpoint");
+    root.refuse("is damaged: its hash is not the one it ends with; " + remedy(checkpoint));
   }
   const json::Value list = root.get("files");
   std::vector<CheckpointFile> files;
@@ -145,9 +150,8 @@ void verify_checkpoint_file(const io::Path& checkpoint, const std::string& name)
   const std::vector<CheckpointFile> files = read_manifest(checkpoint);
   const auto file = std::find_if(files.begin(), files.end(),
                                  [&](const CheckpointFile& f) { return f.name == name; });
-  require<CheckpointError>(file != files.end(), "ckpt.missing",
-                           "{} has no {}; resume from another checkpoint", checkpoint.string(),
-                           name);
+  require<CheckpointError>(file != files.end(), "ckpt.missing", "{} has no {}; {}",
+                           checkpoint.string(), name, remedy(checkpoint));
   verify_file(checkpoint, *file);
 }
 

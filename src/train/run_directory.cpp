@@ -36,12 +36,6 @@ std::set<std::string> allowed_changes(const std::string& list) {
   return allowed;
 }
 
-/// "at step 1342", or nothing when no checkpoint was written.
-std::string describe_position(const io::Path& checkpoints) {
-  const std::vector<std::uint64_t> steps = checkpoint_steps(checkpoints);
-  return steps.empty() ? "without a checkpoint" : fmt::format("at step {}", steps.back());
-}
-
 /// The settings that a run's config.toml holds.
 Settings read_stored(const io::Path& file) {
   const std::vector<std::string> arguments{file.string()};
@@ -100,10 +94,15 @@ std::vector<std::string> RunDirectory::check(const Settings& settings) const {
                          root_.string());
     return compare_for_resume(read_stored(config()), settings);
   }
-  require<ConfigError>(settings.train.overwrite || !has_run(), "run.exists",
-                       "{} holds a run {}; use --resume, --overwrite or another --run",
-                       root_.string(), describe_position(checkpoints()));
-  return {};
+  if (settings.train.overwrite || !has_run()) return {};
+  const std::vector<std::uint64_t> steps = checkpoint_steps(checkpoints());
+  require<ConfigError>(!steps.empty(), "run.exists",
+                       "{} holds a run that saved no checkpoint; use --overwrite to begin it anew, "
+                       "or another --run",
+                       root_.string());
+  fail<ConfigError>("run.exists",
+                    "{} holds a run at step {}; use --resume, --overwrite or another --run",
+                    root_.string(), steps.back());
 }
 
 void RunDirectory::begin(const Settings& settings) const {

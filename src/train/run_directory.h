@@ -1,5 +1,6 @@
 // The directory of a run: config.toml, metrics.jsonl, log/rankN.log and ckpt/; of a
 // job that stood still, log/stall-STEP/rankN.txt; of one that was profiled, profile/rankN.json.
+// While a job trains, lock (run_lock.h).
 #pragma once
 
 #include <cstdint>

@@ -93,6 +93,12 @@ void check_settings(const Settings& settings) {
   (void)DeviceSpec::parse(settings.device.use);
   (void)parse_faults(settings.train.inject);
   (void)parse_profile_steps(settings.device.profile);
+  // Rank 0 hears of the others once a second: less would blame ranks that are well.
+  constexpr double least_timeout = 2;
+  const double timeout = settings.dist.step_timeout;
+  require<ConfigError>(timeout == 0 || timeout >= least_timeout, "config.value",
+                       "dist.step_timeout = {:g}\n  is 0 (automatic), or at least {:g} seconds",
+                       timeout, least_timeout);
   require<ConfigError>(!settings.train.run.empty(), "config.value",
                        "train.run is empty\n  name the directory of the run");
   require<ConfigError>(!settings.train.resume || !settings.train.overwrite, "config.conflict",

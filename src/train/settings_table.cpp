@@ -307,8 +307,9 @@ std::vector<Setting> device_rows() {
                                       .choices = {"auto", "cpu", "gpu"}}),
       device<&D::share>("share", {.help = "let ranks of a host share a device that is not a CPU",
                                   .alias = "share_device"}),
-      device<&D::one_core>(
-          "one_core", {.help = "allow a CPU device that mpirun has bound to one of many cores"}),
+      device<&D::one_core>("one_core",
+                           {.help = "allow a CPU device that mpirun has bound to one of many cores",
+                            .alias = "one_core"}),
       device<&D::cache>("cache",
                         {.help = "directory of built kernels; empty = the user's cache directory"}),
       device<&D::profile>("profile",

@@ -71,6 +71,10 @@ StartingPoint find_start(Communicator& comm, const Settings& settings, const Run
   agree(comm, "finding where to start", [&] {
     if (comm.rank() != 0) return;
     if (settings.train.resume) {
+      require<ConfigError>(!checkpoint_steps(run.checkpoints()).empty(), "run.none",
+                           "{} holds a run that saved no checkpoint, so there is nothing to "
+                           "resume\n  use --overwrite to begin it anew",
+                           run.root().string());
       start.resume_from = find_checkpoint(run.root());
       const CheckpointState state = CheckpointState::read(start.resume_from);
       require<CheckpointError>(

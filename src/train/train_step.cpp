@@ -34,6 +34,18 @@ void append(std::vector<std::byte>& bytes, std::span<const T> values) {
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
+/// One token without a target: the least that goes through a model.
+Batch stand_in() {
+  Batch batch{.num_sequences = 1,
+              .sequence_length = 1,
+              .tokens = {0},
+              .targets = {op::ignored_target},
+              .index = {},
+              .num_targets = 0};
+  batch.index = index_tokens(batch.tokens);
+  return batch;
+}
+
 }  // namespace
 
 DeviceBatch upload(Device& device, const Batch& batch) {
@@ -77,6 +89,10 @@ StepResult TrainStep::run(const LeafPlan& plan, const MakeLeaf& make_leaf, const
   Report report = accumulate_gradients(deal.leaves(comm_.rank()), make_leaf);
   if (word) report.word = word();
   const Told told = tell_all(deal, report);
+  if (std::any_of(told.reports.begin(), told.reports.end(),
+                  [](const Report& rank) { return !rank.has_data; })) {
+    agree_on(comm_, "reading the data", failure_);
+  }
   StepResult result = combine(deal, told);
   recorder.enter(Phase::update, update.step);
   on_all([&] {
@@ -118,9 +134,7 @@ TrainStep::Report TrainStep::accumulate_gradients(const std::vector<std::size_t>
   if (losses_.size() < leaves.size()) losses_ = device_.tensor({leaves.size()});
   Report report;
   for (std::size_t i = 0; i < leaves.size(); ++i) {
-    const auto asked = Clock::now();
-    const Batch batch = make_leaf(leaves[i]);
-    report.times.io += seconds_since(asked);
+    const Batch batch = read(make_leaf, leaves[i], report);
     if (hooks_.before_leaf) hooks_.before_leaf();
     const DeviceBatch on_device = upload(device_, batch);
     report.tokens += batch.num_targets;
@@ -146,6 +160,21 @@ TrainStep::Report TrainStep::accumulate_gradients(const std::vector<std::size_t>
     report.times.compute = seconds_since(began) - report.times.io;
   }
   return report;
+}
+
+/// A leaf; once one could not be read, stand-ins.
+Batch TrainStep::read(const MakeLeaf& make_leaf, std::size_t leaf, Report& report) {
+  if (!report.has_data) return stand_in();
+  const auto asked = Clock::now();
+  try {
+    Batch batch = make_leaf(leaf);
+    report.times.io += seconds_since(asked);
+    return batch;
+  } catch (const std::exception&) {
+    failure_ = current_failure();
+    report.has_data = false;
+    return stand_in();
+  }
 }
 
 std::size_t TrainStep::num_owned_chunks(std::size_t rank) const {

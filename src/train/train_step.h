@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "dist/agree.h"
 #include "dist/communicator.h"
 #include "dist/leaf_deal.h"
 #include "model/decoder.h"
@@ -72,8 +74,8 @@ class TrainStep {
   /// Gives a leaf of the step. Those of this rank are asked for one by one, in rising order.
   using MakeLeaf = std::function<Batch(std::size_t leaf)>;
   /// Collective. Computes this rank's leaves of the plan, which is the same on all ranks, and
-  /// updates all parameters once.
-  /// `word` is asked for when the leaves are done.
+  /// updates all parameters once. What make_leaf throws on one rank, all ranks throw, and nothing
+  /// is updated. `word` is asked for when the leaves are done.
   StepResult run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& update,
                  const std::function<StepWord()>& word = nullptr);
 
@@ -99,8 +101,10 @@ class TrainStep {
   GradientReducer& reducer() { return reducer_; }
 
  private:
-  /// What a rank tells the others of its step.
+  /// What a rank tells the others of its step. One that could not read a leaf has computed
+  /// stand-ins, for the others wait for its gradients; when told, all throw what it met.
   struct Report {
+    bool has_data = true;
     std::uint64_t tokens = 0;
     std::uint64_t non_finite = 0;
     std::int64_t first_bad_bucket = -1;
@@ -117,6 +121,7 @@ class TrainStep {
   };
 
   Report accumulate_gradients(const std::vector<std::size_t>& leaves, const MakeLeaf& make_leaf);
+  Batch read(const MakeLeaf& make_leaf, std::size_t leaf, Report& report);
   std::vector<float> sum_owned_squares();
   std::size_t num_owned_chunks(std::size_t rank) const;
   Told tell_all(const LeafDeal& deal, const Report& mine);
@@ -127,6 +132,7 @@ class TrainStep {
   Communicator& comm_;
   OptimSettings settings_;
   StepHooks hooks_;
+  std::optional<Failure> failure_;  // of reading this rank's leaves
   GradientReducer reducer_;
   ParamStore params_;
   Decoder decoder_;

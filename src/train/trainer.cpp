@@ -245,8 +245,8 @@ void Trainer::check_finite(const StepResult& result) {
                         result.first_bad_rank);
   require<NumericError>(
       bad_steps_ < max_bad_steps, "numeric.gradient",
-      "{}; {} such steps in a row: resume from an earlier checkpoint with a lower optim.lr, or "
-      "check the data",
+      "{}; {} such steps in a row: resume with a lower optim.lr, from an earlier checkpoint by "
+      "removing those after it, or check the data",
       what, bad_steps_);
   log::write(comm_.rank() == 0 ? log::Level::warn : log::Level::info,
              fmt::format("{}; the step changed nothing, {} of {} allowed in a row", what,

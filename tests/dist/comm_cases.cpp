@@ -242,6 +242,13 @@ void agree_keeps_every_type(Communicator& comm) {
     agree(comm, "p", on_last([] { throw std::bad_alloc(); }));
     FAIL() << "no error on " << comm.name();
   } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), ExitCode::environment);
+    EXPECT_EQ(error.code(), "memory.host");
+  }
+  try {
+    agree(comm, "p", on_last([] { throw std::logic_error("a"); }));
+    FAIL() << "no error on " << comm.name();
+  } catch (const Error& error) {
     EXPECT_EQ(error.exit_code(), ExitCode::internal);
   }
 }

@@ -25,6 +25,7 @@ expect(code 75 0 "")
 expect(agreed 4 1 ", opening the data")
 expect(alone 4 1 "")
 expect(foreign 70 1 "")
+expect(memory 3 0 "")
 
 # A process that believes itself alone, for its MPI library is not the one that its launcher belongs to.
 if(RANKS EQUAL 0)

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -22,6 +23,7 @@ int fail_as(const std::string& mode, Communicator& comm) {
     });
   }
   if (mode == "alone" && last) fail<DataError>("data.magic", "shard 7 has no header");
+  if (mode == "memory" && last) throw std::bad_alloc();
   if (mode == "foreign" && last) throw std::runtime_error("shard 7 has no header");
   comm.barrier();  // the other ranks wait here for one that will not come
   return mode == "code" ? 75 : 0;

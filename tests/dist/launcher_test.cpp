@@ -37,6 +37,15 @@ TEST(LaunchedSize, BelievesOpenMpiBeforeTheBatchSystem) {
   EXPECT_EQ(launched_size(with({{"PMI_SIZE", "many"}})), std::nullopt);
 }
 
+TEST(LaunchedRank, BelievesOpenMpiBeforeTheBatchSystem) {
+  EXPECT_EQ(launched_rank(with({})), std::nullopt);
+  EXPECT_EQ(launched_rank(with({{"OMPI_COMM_WORLD_RANK", "2"}, {"SLURM_PROCID", "0"}})), 2);
+  EXPECT_EQ(launched_rank(with({{"PMIX_RANK", "1"}})), 1);
+  EXPECT_EQ(launched_rank(with({{"PMI_RANK", "0"}})), 0);
+  EXPECT_EQ(launched_rank(with({{"SLURM_PROCID", "3"}})), 3);
+  EXPECT_EQ(launched_rank(with({{"SLURM_PROCID", "-1"}})), std::nullopt);
+}
+
 TEST(CheckLaunchedSize, RefusesRanksThatDoNotFindEachOther) {
   EXPECT_NO_THROW(check_launched_size(with({}), 1));
   EXPECT_NO_THROW(check_launched_size(with({{"PMI_SIZE", "3"}}), 3));

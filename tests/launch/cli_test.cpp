@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tensor/io.h"
 #include "tests/launch/outcome.h"
+#include "tests/scratch_directory.h"
 
 namespace motley {
 namespace {
@@ -107,6 +109,33 @@ TEST(Program, SuggestsTheNearestCommandAndFlag) {
 
 TEST(Program, ReportsThatOutputWasLost) {
   EXPECT_EQ(run("config keys > /dev/full").exit_code, 3);
+}
+
+TEST(Program, FailsInOrderAtALimitOnTheSizeOfFiles) {
+  const ScratchDirectory scratch;
+  const Outcome outcome = test::run_command(
+      "sh -c 'ulimit -f 1; exec " MOTLEY_PROGRAM " tokenizer train --vocab 2000 -o " +
+      (scratch / "tok.json").string() + " /usr/share/common-licenses/GPL-3'");
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.text;
+  EXPECT_TRUE(contains(outcome.text, "error[io.failed]")) << outcome.text;
+  EXPECT_TRUE(io::list(scratch.path()).empty());
+}
+
+TEST(Program, IsRunOnceWhereRanksWouldDoTheSame) {
+  const Outcome outcome =
+      test::run_command("env SLURM_STEP_NUM_TASKS=3 SLURM_PROCID=0 " MOTLEY_PROGRAM " ckpt list x");
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_TRUE(contains(outcome.text, "error[usage.ranks]  motley ckpt was started 3 times"));
+}
+
+/// Tasks that a batch system starts without MPI cannot meet: the first one speaks.
+TEST(Program, SpeaksOnceForTasksWithoutMpi) {
+  for (const char* arguments : {" trian", " ckpt list x", " eval --bad", " train"}) {
+    const Outcome outcome = test::run_command(
+        std::string("env SLURM_STEP_NUM_TASKS=3 SLURM_PROCID=1 " MOTLEY_PROGRAM) + arguments);
+    EXPECT_NE(outcome.exit_code, 0) << arguments;
+    EXPECT_EQ(outcome.text, "") << arguments;
+  }
 }
 
 TEST(Devices, ListsEachAsJson) {

@@ -148,6 +148,7 @@ TEST_F(Run, RefusesADamagedCheckpoint) {
       run(train("damaged", "--train.steps 2 --train.resume --train.allow_change train.steps"));
   EXPECT_EQ(outcome.exit_code, 5) << outcome.text;
   expect_mentions(outcome.text, "optim.safetensors");
+  expect_mentions(outcome.text, "remove " + at("damaged/ckpt/000000001"));
   EXPECT_EQ(io::read_text(file), bytes);
 }
 

@@ -39,6 +39,7 @@ TEST(CheckpointDraft, ReplacesWhatKilledRunsLeft) {
     io::create_directories(scratch / left);
     scratch.write(std::string(left) + "/half", "written");
   }
+  scratch.write("000000006.tmp.lock", "");
   EXPECT_THROW(find_checkpoint(scratch.path()), CheckpointError);
   make_checkpoint(scratch.path(), 7);
   make_checkpoint(scratch.path(), 7, "newer");  // over one of the same step

@@ -49,7 +49,11 @@ TEST_F(RunDirectoryTest, RefusesARunThatIsThere) {
   run_.begin(settings_);
   const std::string text = error();
   EXPECT_TRUE(contains(text, "[run.exists]")) << text;
-  EXPECT_TRUE(contains(text, "use --resume, --overwrite or another --run")) << text;
+  // There is nothing to resume yet.
+  EXPECT_TRUE(contains(text, "saved no checkpoint; use --overwrite to begin it anew")) << text;
+  EXPECT_FALSE(contains(text, "--resume")) << text;
+  io::create_directories(run_.checkpoints() / "000000010");
+  EXPECT_TRUE(contains(error(), "at step 10; use --resume, --overwrite or another --run"));
 }
 
 TEST_F(RunDirectoryTest, AcceptsADirectoryWithOtherFiles) {

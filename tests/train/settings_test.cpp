@@ -193,12 +193,21 @@ TEST(Flags, AreRefusedWithTheNearest) {
   EXPECT_TRUE(contains(error_of({"--"}), "[config.argument]"));
 }
 
+TEST(Settings, TakeNoTimeoutShorterThanHeartbeatsNeed) {
+  EXPECT_TRUE(contains(error_of({"--dist.step_timeout", "0.001"}), "at least 2 seconds"));
+  EXPECT_TRUE(contains(error_of({"--dist.step_timeout", "1.9"}), "at least 2 seconds"));
+  for (const char* good : {"0", "2", "10m"}) {
+    EXPECT_NO_THROW(resolve_settings(Words{"--dist.step_timeout", good}));
+  }
+}
+
 TEST(Flags, HaveOtherNames) {
   const Settings settings =
       resolve_settings(Words{"--device", "gpu;node2=cpu", "--share-device"}).values;
   EXPECT_EQ(settings.device.use, "gpu;node2=cpu");
   EXPECT_TRUE(settings.device.share);
   EXPECT_FALSE(resolve_settings(Words{"--no-share-device"}).values.device.share);
+  EXPECT_TRUE(resolve_settings(Words{"--one-core"}).values.device.one_core);
   EXPECT_TRUE(contains(error_of({"--devcie", "cpu"}), "did you mean 'device'?"));
   EXPECT_TRUE(contains(error_of({"--=x"}), "no such setting"));
 }
