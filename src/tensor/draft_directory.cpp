@@ -19,6 +19,13 @@ io::Path without_trailing_slash(const io::Path& path) {
 DraftDirectory::DraftDirectory(const io::Path& target, std::string_view suffix)
     : target_(without_trailing_slash(target)),
       draft_(fmt::format("{}{}", target_.string(), suffix)) {
+  if (target_.has_parent_path()) io::create_directories(target_.parent_path());
+  const io::Path lock = draft_.string() + ".lock";
+  lock_ = io::FileLock::try_lock(lock);
+  require<IoError>(lock_.has_value(), "io.locked",
+                   "{} is being written by {}, which holds {}\n  wait until it ends, or name "
+                   "another output",
+                   target_.string(), io::lock_holder(lock), lock.string());
   io::remove_all(draft_);
   io::create_directories(draft_);
 }
@@ -35,8 +42,22 @@ DraftDirectory::~DraftDirectory() {
 void DraftDirectory::commit() {
   require<IoError>(!io::exists(target_), "io.exists", "{} exists; give another name or remove it",
                    target_.string());
+  become_target();
+}
+
+void DraftDirectory::replace() {
+  const io::Path old = target_.string() + ".old";
+  io::remove_all(old);
+  if (io::exists(target_)) io::rename(target_, old);
+  become_target();
+  io::remove_all(old);
+}
+
+void DraftDirectory::become_target() {
+  io::sync_directory(draft_);
   io::rename(draft_, target_);
   is_committed_ = true;
+  lock_.reset();
 }
 
 }  // namespace motley

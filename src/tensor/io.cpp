@@ -225,6 +225,12 @@ void remove_all(const Path& path) {
   if (error) refuse("remove", path, error.value());
 }
 
+void remove_if_empty(const Path& directory) {
+  if (::rmdir(directory.c_str()) == 0) return;
+  const bool stays = errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT || errno == ENOTDIR;
+  if (!stays) refuse("remove", directory, errno);
+}
+
 std::vector<std::string> list(const Path& directory) {
   std::error_code error;
   std::vector<std::string> names;

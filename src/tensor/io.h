@@ -75,6 +75,8 @@ void rename(const Path& from, const Path& to);
 void sync_directory(const Path& path);
 /// Removes a file, or a directory with all that is in it; a missing path is not an error.
 void remove_all(const Path& path);
+/// Removes a directory that has nothing in it, and leaves any other path as it is.
+void remove_if_empty(const Path& directory);
 /// Names in a directory, sorted.
 std::vector<std::string> list(const Path& directory);
 /// Bytes that can still be written to the file system that holds `path`.

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <exception>
 #include <functional>
 #include <set>
 
+#include "tensor/draft_directory.h"
 #include "tensor/error.h"
 #include "tensor/json.h"
-#include "tensor/log.h"
 #include "train/data_writer.h"
 #include "train/tokenizer.h"
 
@@ -18,41 +17,6 @@ namespace {
 
 constexpr double max_validation_fraction = 0.5;
 constexpr std::string_view tokenizer_file = "tokenizer.json";
-
-// The directory that is filled beside the output and renamed to it, or removed when that did not
-// happen.
-class PartialDirectory {
- public:
-  explicit PartialDirectory(const io::Path& output)
-      : output_(output), path_(output.string() + ".partial") {
-    io::remove_all(path_);  // what an interrupted call left
-    io::create_directories(path_);
-  }
-  PartialDirectory(const PartialDirectory&) = delete;
-  PartialDirectory& operator=(const PartialDirectory&) = delete;
-  ~PartialDirectory() {
-    try {
-      io::remove_all(path_);
-    } catch (const std::exception& error) {
-      log::error("{} is left over: {}", path_.string(), error.what());
-    }
-  }
-
-  const io::Path& path() const { return path_; }
-
-  void commit() {
-    io::sync_directory(path_);
-    const io::Path old = output_.string() + ".old";
-    io::remove_all(old);
-    if (io::exists(output_)) io::rename(output_, old);
-    io::rename(path_, output_);
-    io::remove_all(old);
-  }
-
- private:
-  io::Path output_;
-  io::Path path_;
-};
 
 // "data/" and "data" are the same directory; only the second can be renamed to.
 io::Path without_trailing_slash(const io::Path& path) {
@@ -240,7 +204,8 @@ DataManifest prepare_data(const PrepareSettings& settings) {
       settings.tokenizer.string());
   const double fraction = resolve_fraction(settings, tokenizer);
 
-  PartialDirectory partial(output);
+  DraftDirectory partial(output, ".partial");
+  check_output(output, settings.existing);  // again: another call may have filled it meanwhile
   const std::size_t vocab_size = tokenizer.vocab_size();
   SplitWriter train(partial.path(), Split::train, vocab_size, settings.shard_tokens);
   SplitWriter validation(partial.path(), Split::validation, vocab_size, settings.shard_tokens);
@@ -258,7 +223,7 @@ DataManifest prepare_data(const PrepareSettings& settings) {
   if (fraction > 0) require_text(manifest.validation, settings, Split::validation);
   copy_tokenizer(settings, partial.path());
   manifest.write(partial.path());
-  partial.commit();
+  partial.replace();
   return manifest;
 }
 

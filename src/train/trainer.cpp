@@ -22,10 +22,19 @@ constexpr std::uint64_t max_bad_steps = 3;
 // Micro-batches that are read ahead of the device.
 constexpr ReadAhead read_ahead{.leaves = 4, .steps = 4};
 
+/// From before the run directory is looked at until the job ends.
+std::unique_ptr<RunLock> lock_run(Communicator& comm, const Settings& settings) {
+  same_on_all(comm, "the settings", to_toml(settings));
+  std::unique_ptr<RunLock> lock;
+  agree(comm, "locking the run directory", [&] {
+    if (comm.rank() == 0) lock = std::make_unique<RunLock>(settings.train.run);
+  });
+  return lock;
+}
+
 /// The run directory, checked but not touched: nothing is made or deleted before all else is found
 /// good. A batch that was left open is that of the run which is resumed.
 RunDirectory check_run(Communicator& comm, Settings& settings) {
-  same_on_all(comm, "the settings", to_toml(settings));
   RunDirectory run(settings.train.run);
   const auto notes = agree(comm, "checking the run directory", [&] {
     return comm.rank() == 0 ? run.check(settings) : std::vector<std::string>();
@@ -84,6 +93,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
       comm_(comm),
       settings_(settings),
       version_(std::move(version)),
+      lock_(lock_run(comm, settings_)),
       run_(check_run(comm, settings_)),
       data_(open_train_data(comm, settings.data)),
       start_(find_start(comm, settings, run_, data_)),

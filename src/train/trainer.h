@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "train/metrics.h"
 #include "train/prefetch.h"
 #include "train/run_directory.h"
+#include "train/run_lock.h"
 #include "train/settings.h"
 #include "train/step_profile.h"
 #include "train/stop.h"
@@ -67,6 +69,7 @@ class Trainer {
   Communicator& comm_;
   Settings settings_;
   std::string version_;
+  std::unique_ptr<RunLock> lock_;  // rank 0
   RunDirectory run_;
   TrainData data_;
   StartingPoint start_;

@@ -36,6 +36,29 @@ TEST(DraftDirectory, ReplacesWhatAKilledProcessLeft) {
   EXPECT_TRUE(io::list(draft.path()).empty());
 }
 
+TEST(DraftDirectory, KeepsAnotherFromUsingIt) {
+  const ScratchDirectory scratch;
+  DraftDirectory draft(scratch / "a", ".tmp");
+  io::write_text_atomically(draft.path() / "file", "text");
+  const std::string text =
+      message_of<IoError>([&] { const DraftDirectory other(scratch / "a", ".tmp"); });
+  expect_mentions(text, "is being written by process");
+  draft.commit();
+  EXPECT_EQ(io::read_text(scratch / "a" / "file"), "text");
+  const DraftDirectory later(scratch / "a", ".tmp");
+}
+
+TEST(DraftDirectory, ReplacesATargetWhenAskedTo) {
+  const ScratchDirectory scratch;
+  io::create_directories(scratch / "a");
+  scratch.write("a/old", "text");
+  DraftDirectory draft(scratch / "a", ".tmp");
+  io::write_text_atomically(draft.path() / "new", "text");
+  draft.replace();
+  EXPECT_EQ(io::list(scratch.path()), std::vector<std::string>{"a"});
+  EXPECT_EQ(io::list(scratch / "a"), std::vector<std::string>{"new"});
+}
+
 TEST(DraftDirectory, StandsBesideATargetWithATrailingSlash) {
   const ScratchDirectory scratch;
   DraftDirectory draft(scratch.path() / "a" / "", ".tmp");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tensor/draft_directory.h"
 #include "tensor/error.h"
 #include "tests/scratch_directory.h"
 #include "train/dataset.h"
@@ -215,6 +216,16 @@ INSTANTIATE_TEST_SUITE_P(
                     BadInputRow{"NoDocument", "\n\n", "no text"},
                     BadInputRow{"TooFewForValidation", "{\"text\": \"a\"}\n", "--val"}),
     [](const auto& row) { return row.param.name; });
+
+TEST(Prepare, LeavesAlonePrepareThatIsUnderWay) {
+  Fixture f;
+  f.settings.files = {f.scratch.write("text.txt", std::string(5000, 'a'))};
+  const DraftDirectory other(f.settings.output, ".partial");
+  io::write_text_atomically(other.path() / "train-00000.bin", "half of a shard");
+  expect_mentions(message_of<IoError>([&] { prepare_data(f.settings); }), "is being written by");
+  EXPECT_EQ(io::read_text(other.path() / "train-00000.bin"), "half of a shard");
+  EXPECT_FALSE(io::exists(f.settings.output));
+}
 
 TEST(Prepare, RefusesBadSettings) {
   Fixture f;
