@@ -94,14 +94,7 @@ void inspect_directory(const io::Path& directory, Verify verify) {
   const DataManifest manifest = DataManifest::read(directory);
   const io::Path tokenizer_path = directory / manifest.tokenizer_file;
   std::optional<Tokenizer> tokenizer;
-  if (io::exists(tokenizer_path)) {
-    tokenizer = Tokenizer::load(tokenizer_path);
-    require<DataError>(
-        tokenizer->content_hash() == manifest.tokenizer_hash, "data.tokenizer",
-        "{}: not the tokenizer that the data were made with; copy the whole data directory "
-        "again",
-        tokenizer_path.string());
-  }
+  if (io::exists(tokenizer_path)) tokenizer = manifest.load_tokenizer(directory);
   fmt::print("{}: vocabulary {}, tokenizer {}\n", directory.string(), manifest.vocab_size,
              tokenizer ? manifest.tokenizer_hash : "missing");
   for (const Split split : {Split::train, Split::validation}) {

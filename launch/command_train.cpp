@@ -17,6 +17,7 @@
 #include "train/run_directory.h"
 #include "train/settings.h"
 #include "train/settings_table.h"
+#include "train/stop.h"
 #include "train/trainer.h"
 
 namespace motley::launch {
@@ -36,12 +37,13 @@ std::unique_ptr<Watchdog> start_watchdog(Communicator& comm, const Settings& set
 
 using OpenDevice = std::function<std::unique_ptr<Device>()>;
 
-int train(Communicator& comm, const Settings& settings, const OpenDevice& open) {
+int train(Communicator& comm, const Settings& settings, const StopRequests& stop,
+          const OpenDevice& open) {
   const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings);
   const std::unique_ptr<Device> device = open();
   if (watchdog) watchdog->name_device(device->info().name);
   comm.recorder().enter(Phase::setup, 0);
-  Trainer trainer(*device, comm, settings, MOTLEY_VERSION);
+  Trainer trainer(*device, comm, settings, stop, MOTLEY_VERSION);
   return static_cast<int>(trainer.run());
 }
 
@@ -55,7 +57,7 @@ void check_simulation(const Settings& settings, const Communicator& comm) {
 
 /// Ranks as threads of this process, which share its cores and its OpenCL device; each opens that
 /// for itself.
-int train_simulated(Communicator& comm, const Settings& settings) {
+int train_simulated(Communicator& comm, const Settings& settings, const StopRequests& stop) {
   const PlacedDevice placed = [&] {
     const std::unique_ptr<Watchdog> watchdog = start_watchdog(comm, settings);
     return place_device(comm, settings.device);
@@ -65,7 +67,7 @@ int train_simulated(Communicator& comm, const Settings& settings) {
   run_ranks(static_cast<int>(settings.dist.simulate_ranks), [&](Communicator& simulated) {
     log::set_thread_rank(simulated.rank(), simulated.size());
     try {
-      const int code = train(simulated, settings, [&] {
+      const int code = train(simulated, settings, stop, [&] {
         return agree(simulated, "opening a device",
                      [&] { return open_placed(placed, settings.device); });
       });
@@ -95,6 +97,8 @@ int command_train(Arguments arguments) {
         describe_settings());
     return 0;
   }
+  // Before anything that takes time: whoever starts a job may have to stop it at once.
+  const StopRequests stop;
   return run_job(
       [&](Communicator& comm) {
         log::set_rank(comm.rank(), comm.size());
@@ -105,8 +109,10 @@ int command_train(Arguments arguments) {
           check_simulation(resolved.values, comm);
           return resolved;
         });
-        if (settings.values.dist.simulate_ranks > 0) return train_simulated(comm, settings.values);
-        return train(comm, settings.values,
+        if (settings.values.dist.simulate_ranks > 0) {
+          return train_simulated(comm, settings.values, stop);
+        }
+        return train(comm, settings.values, stop,
                      [&] { return open_device(comm, settings.values.device); });
       },
       report_error);

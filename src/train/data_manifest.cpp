@@ -86,6 +86,19 @@ DataManifest DataManifest::read(const io::Path& directory) {
   return manifest;
 }
 
+Tokenizer DataManifest::load_tokenizer(const io::Path& directory) const {
+  const io::Path path = directory / tokenizer_file;
+  require<DataError>(io::exists(path), "data.missing",
+                     "{} is missing, though the manifest lists it; copy the whole data directory",
+                     path.string());
+  Tokenizer tokenizer = Tokenizer::load(path);
+  require<DataError>(tokenizer.content_hash() == tokenizer_hash, "data.tokenizer",
+                     "{}: not the tokenizer that the data were made with; copy the whole data "
+                     "directory again",
+                     path.string());
+  return tokenizer;
+}
+
 void DataManifest::write(const io::Path& directory) const {
   const nlohmann::ordered_json root = {
       {"format", format_name},

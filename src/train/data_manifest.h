@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tensor/io.h"
+#include "train/tokenizer.h"
 
 namespace motley {
 
@@ -50,6 +51,9 @@ struct DataManifest {
   static io::Path path_in(const io::Path& directory) { return directory / "manifest.json"; }
   /// Reads the manifest of a data directory. Throws DataError naming the file and the field.
   static DataManifest read(const io::Path& directory);
+  /// The tokenizer of the data directory. Throws DataError naming the file when it is missing or is
+  /// not the one that the data were made with.
+  Tokenizer load_tokenizer(const io::Path& directory) const;
   /// Writes it, replacing one that is there in one step.
   void write(const io::Path& directory) const;
 };

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <csignal>
-#include <mutex>
 
 namespace motley {
 namespace {
@@ -11,9 +10,6 @@ constexpr std::array<int, 4> watched{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 // A handler can reach nothing but static data.
 volatile std::sig_atomic_t received = 0;
-
-std::mutex mutex;
-int num_watchers = 0;
 
 extern "C" void remember_signal(int number) {
   if (received == 0) {
@@ -27,15 +23,11 @@ extern "C" void remember_signal(int number) {
 }  // namespace
 
 StopRequests::StopRequests() {
-  const std::lock_guard lock(mutex);
-  if (num_watchers++ > 0) return;
   received = 0;
   for (const int number : watched) std::signal(number, remember_signal);
 }
 
 StopRequests::~StopRequests() {
-  const std::lock_guard lock(mutex);
-  if (--num_watchers > 0) return;
   for (const int number : watched) std::signal(number, SIG_DFL);
 }
 

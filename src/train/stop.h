@@ -5,8 +5,8 @@
 namespace motley {
 
 /// Watches for the signals while it lives. The first only sets a flag, so that the run can save and
-/// end in order. A second SIGINT or SIGTERM ends the process at once. Ranks that are threads of one
-/// process may each have one of these: they see the same signal, and the last to go ends the watch.
+/// end in order. A second SIGINT or SIGTERM ends the process at once. A process has one of these,
+/// which ranks that are threads share.
 class StopRequests {
  public:
   StopRequests();

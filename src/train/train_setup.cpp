@@ -4,6 +4,7 @@
 
 #include "dist/agree.h"
 #include "tensor/error.h"
+#include "tensor/hash.h"
 #include "tensor/log.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_weights.h"
@@ -14,7 +15,9 @@ namespace {
 /// A text that differs when the data do.
 std::string describe_data(const TrainData& data) {
   std::string text = fmt::format("tokens: {}\n", data.train.num_tokens());
-  if (!data.train.manifest()) return text;
+  if (!data.train.manifest()) {
+    return text + fmt::format("hash: {}\n", hash_of_file(data.train.shard(0).path()));
+  }
   for (const Split split : {Split::train, Split::validation}) {
     for (const ManifestShard& shard : data.train.manifest()->split(split).shards) {
       text += fmt::format("{} {}\n", shard.file, shard.hash);
@@ -52,16 +55,20 @@ void check_vocabulary(const ModelConfig& model, const Dataset& data) {
 TrainData open_train_data(Communicator& comm, const DataSettings& settings) {
   const Verify verify = settings.verify ? Verify::hashes : Verify::sizes;
   TrainData data = agree(comm, "opening the data", [&] {
-    TrainData opened{Dataset::open(settings.path, Split::train, verify), std::nullopt, {}};
+    TrainData opened{
+        Dataset::open(settings.path, Split::train, verify), std::nullopt, std::nullopt, {}};
     if (const auto& manifest = opened.train.manifest()) {
-      opened.tokenizer = io::Path(settings.path) / manifest->tokenizer_file;
+      opened.tokenizer = manifest->load_tokenizer(settings.path);
+      opened.tokenizer_file = io::Path(settings.path) / manifest->tokenizer_file;
       if (!manifest->validation.shards.empty()) {
         opened.validation = Dataset::open(settings.path, Split::validation, verify);
       }
     }
     return opened;
   });
-  same_on_all(comm, "the data set", describe_data(data));
+  if (comm.size() == 1) return data;
+  const std::string text = agree(comm, "reading the data", [&] { return describe_data(data); });
+  same_on_all(comm, "the data set", text);
   return data;
 }
 

@@ -13,6 +13,7 @@
 #include "train/dataset.h"
 #include "train/run_directory.h"
 #include "train/settings.h"
+#include "train/tokenizer.h"
 #include "train/train_step.h"
 
 namespace motley {
@@ -21,10 +22,12 @@ namespace motley {
 struct TrainData {
   Dataset train;
   std::optional<Dataset> validation;
-  io::Path tokenizer;  // empty when the data are a bare shard
+  std::optional<Tokenizer> tokenizer;  // none when the data are a bare shard
+  io::Path tokenizer_file;
 };
 
-/// Opens the data on every rank and checks that all ranks see the same.
+/// Opens the data on every rank and checks that all ranks see the same, and that the tokenizer is
+/// the data's. A bare shard, whose hash nothing else knows, is then read once by every rank.
 TrainData open_train_data(Communicator& comm, const DataSettings& settings);
 
 /// Where a run starts: its model's shape, and what to load.

@@ -88,9 +88,11 @@ std::uint64_t checkpoint_bytes(const io::Path& checkpoint) {
 
 }  // namespace
 
-Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, std::string version)
+Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings,
+                 const StopRequests& stop, std::string version)
     : device_(device),
       comm_(comm),
+      stop_(stop),
       settings_(settings),
       version_(std::move(version)),
       lock_(lock_run(comm, settings_)),
@@ -121,9 +123,6 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
   if (data_.validation) data_.validation->limit_vocabulary(start_.model.vocab);
   injector_.attach(train_);
   load_start(train_, start_, settings.train.seed);
-  agree(comm, "opening the tokenizer", [&] {
-    if (!data_.tokenizer.empty()) tokenizer_ = Tokenizer::load(data_.tokenizer);
-  });
   // As a number it stays what it is when the run goes on with another number of ranks.
   settings_.train.global_batch = leaves_per_step_ * leaf_shape_.N();
   agree(comm, "making the run directory", [&] {
@@ -138,12 +137,11 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings, s
   });
   if (const auto steps = parse_profile_steps(settings.device.profile))
     profile_.emplace(device, comm, *steps, run_.profiles());
-  saved_at_ = progress_.step;
+  if (settings.train.resume) saved_at_ = progress_.step;
 }
 
 ExitCode Trainer::run() {
   print_startup();
-  const StopRequests stop;
   prefetcher_.emplace(
       progress_.step, read_ahead,
       [this](std::uint64_t step) {
@@ -151,10 +149,10 @@ ExitCode Trainer::run() {
         return plan ? train_.deal(*plan).leaves(comm_.rank()) : std::vector<std::size_t>();
       },
       source_);
-  signal_ = comm_.all_reduce_max(stop.signal());
+  signal_ = comm_.all_reduce_max(stop_.signal());
   std::string reason;
   while ((reason = reason_to_stop()).empty()) {
-    step(stop);
+    step();
     const bool is_last = is_finished(settings_.train, progress_);
     const bool saves = is_last || is_due(settings_.train.save_every);
     if (!saves && is_due(settings_.dist.check_every)) check_replicas_now();  // saving does as well
@@ -193,7 +191,7 @@ Batch Trainer::read_ahead_leaf(std::size_t leaf) {
 /// Nothing here waits for other ranks but the step itself, so that parameters are gathered while
 /// the next step begins. Rank 0's clock is the run's: limits and schedules by time must come out
 /// the same everywhere.
-void Trainer::step(const StopRequests& stop) {
+void Trainer::step() {
   const auto started = Clock::now();
   auto told = started;
   const std::uint64_t tokens_per_step = leaves_per_step_ * leaf_shape_.N();
@@ -208,7 +206,7 @@ void Trainer::step(const StopRequests& stop) {
       {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1},
       [&] {
         told = Clock::now();
-        return StepWord{stop.signal(),
+        return StepWord{stop_.signal(),
                         progress_.seconds + untold_seconds_ + seconds_since(started)};
       });
   on_all([&] { check_finite(result); });
@@ -288,10 +286,10 @@ void Trainer::evaluate_now() {
 void Trainer::sample_now() {
   comm_.recorder().enter(Phase::sample, progress_.step);
   agree(comm_, "sampling", [&] {
-    if (comm_.rank() != 0 || !tokenizer_) return;
-    std::vector<std::uint32_t> prompt = tokenizer_->encode(settings_.train.sample_prompt);
-    if (prompt.empty()) prompt.push_back(tokenizer_->end_of_text().value_or(0));
-    StreamDecoder text(*tokenizer_);
+    if (comm_.rank() != 0 || !data_.tokenizer) return;
+    std::vector<std::uint32_t> prompt = data_.tokenizer->encode(settings_.train.sample_prompt);
+    if (prompt.empty()) prompt.push_back(data_.tokenizer->end_of_text().value_or(0));
+    StreamDecoder text(*data_.tokenizer);
     std::string sample = settings_.train.sample_prompt;
     generate(device_, train_.decoder(), prompt,
              {.seed = settings_.train.seed, .max_tokens = settings_.train.sample_tokens},
@@ -313,8 +311,8 @@ void Trainer::save_now() {
                               .model = start_.model,
                               .optimizer = settings_.optim.name,
                               .device = device_key(device_.info())};
-  const io::Path path =
-      save_checkpoint(train_, run_.checkpoints(), {state, to_toml(settings_), data_.tokenizer});
+  const io::Path path = save_checkpoint(train_, run_.checkpoints(),
+                                        {state, to_toml(settings_), data_.tokenizer_file});
   agree(comm_, "removing old checkpoints", [&] {
     if (comm_.rank() != 0) return;
     prune_checkpoints(run_.checkpoints(), settings_.train.keep);

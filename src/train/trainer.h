@@ -20,7 +20,6 @@
 #include "train/settings.h"
 #include "train/step_profile.h"
 #include "train/stop.h"
-#include "train/tokenizer.h"
 #include "train/train_setup.h"
 
 namespace motley {
@@ -34,18 +33,21 @@ struct BalanceNews {
 class Trainer {
  public:
   /// Opens data, model and run directory. Throws what is wrong with them, on every rank.
-  /// `version` is the program's, for the start-up table.
-  Trainer(Device& device, Communicator& comm, const Settings& settings, std::string version);
+  /// `version` is the program's, for the start-up table; `stop` has watched from the start, for all
+  /// this may take a while.
+  Trainer(Device& device, Communicator& comm, const Settings& settings, const StopRequests& stop,
+          std::string version);
 
-  /// Trains until a limit is reached, patience runs out or a signal asks to stop; validates and
-  /// saves at the end. Returns ok, or preempted after a signal. Throws NumericError after several
-  /// steps without finite gradients.
+  /// Trains until a limit is reached, patience runs out or a signal asks to stop, also one that
+  /// came before; validates and saves at the end, even before the first step: it can be resumed
+  /// then. Returns ok, or preempted after a signal. Throws NumericError after several steps without
+  /// finite gradients.
   ExitCode run();
 
  private:
   /// Why a run ends; empty while it goes on.
   std::string reason_to_stop();
-  void step(const StopRequests& stop);
+  void step();
   /// The next leaf, which must be this one of the step.
   Batch read_ahead_leaf(std::size_t leaf);
   void write_profile();
@@ -67,13 +69,13 @@ class Trainer {
 
   Device& device_;
   Communicator& comm_;
+  const StopRequests& stop_;
   Settings settings_;
   std::string version_;
   std::unique_ptr<RunLock> lock_;  // rank 0
   RunDirectory run_;
   TrainData data_;
   StartingPoint start_;
-  std::optional<Tokenizer> tokenizer_;
   TrainProgress progress_;
   MicroBatchShape leaf_shape_;
   std::size_t leaves_per_step_;
@@ -85,11 +87,11 @@ class Trainer {
   std::optional<MetricsLog> metrics_;  // rank 0
   std::optional<StepProfile> profile_;
   Console console_;
-  std::vector<RankRow> ranks_;   // as the start-up table shows them
-  std::uint64_t bad_steps_ = 0;  // in a row
-  std::uint64_t saved_at_ = 0;
-  std::int64_t signal_ = 0;    // that has reached any rank
-  double untold_seconds_ = 0;  // of the last step, after its clock was told
+  std::vector<RankRow> ranks_;             // as the start-up table shows them
+  std::uint64_t bad_steps_ = 0;            // in a row
+  std::optional<std::uint64_t> saved_at_;  // the step of the newest checkpoint
+  std::int64_t signal_ = 0;                // that has reached any rank
+  double untold_seconds_ = 0;              // of the last step, after its clock was told
   bool out_of_patience_ = false;
   std::optional<Prefetcher> prefetcher_;  // last: its thread reads from what stands above
 };
