@@ -192,8 +192,9 @@ Findings check_clocks(Communicator& comm) {
 Findings check_settings_file(Communicator& comm, const io::Path& file) {
   const auto [hashes, failures] = ask_ranks(comm, "settings", [&] { return hash_of_file(file); });
   if (!failures.empty()) return failures;
+  const std::string& first = hashes[0];
   const auto other = std::find_if(hashes.begin(), hashes.end(),
-                                  [&](const std::string& hash) { return hash != hashes[0]; });
+                                  [&](const std::string& hash) { return hash != first; });
   if (other != hashes.end()) {
     return {
         {Verdict::fail, "settings",
@@ -201,7 +202,7 @@ Findings check_settings_file(Communicator& comm, const io::Path& file) {
          "copy rank 0's to every host"}};
   }
   return {{Verdict::ok, "settings",
-           fmt::format("{}, hash {}, on every rank", file.string(), hashes[0].substr(0, 8)), ""}};
+           fmt::format("{}, hash {}, on every rank", file.string(), first.substr(0, 8)), ""}};
 }
 
 Findings check_shared_directory(Communicator& comm, const io::Path& directory) {

@@ -205,6 +205,7 @@ std::vector<float> TrainStep::sum_owned_squares() {
 
 TrainStep::Told TrainStep::tell_all(const LeafDeal& deal, const Report& mine) {
   std::vector<std::vector<std::size_t>> leaves;  // by rank
+  leaves.reserve(static_cast<std::size_t>(comm_.size()));
   for (int rank = 0; rank < comm_.size(); ++rank) leaves.push_back(deal.leaves(rank));
   const std::vector<float> sums = sum_owned_squares();
   const auto me = static_cast<std::size_t>(comm_.rank());
