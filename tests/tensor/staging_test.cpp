@@ -27,6 +27,12 @@ class StagingTest : public testing::Test {
                 {.family = KernelFamily::cpu, .fresh_memory = FreshMemory::poison}),
         stream_(device_) {}
 
+  /// Memory that the device's own stream has done poisoning: other streams do not wait for that.
+  Tensor fresh_tensor(std::size_t size, Dtype dtype = Dtype::f32) {
+    Tensor tensor = device_.tensor({size}, dtype);
+    device_.stream().finish();
+    return tensor;
+  }
   static void finish(Staging& staging) {
     while (!staging.is_idle()) staging.advance();
     EXPECT_FALSE(staging.advance());
@@ -46,7 +52,7 @@ TEST_F(StagingTest, CopiesEverySizeThereAndBack) {
   const Event now = device_.stream().mark();
   for (const std::size_t size : {std::size_t{1}, block - 1, block, block + 1, 3 * block - 1,
                                  3 * block, 3 * block + 1, 10 * block + 7}) {
-    Tensor tensor = device_.tensor({size});
+    Tensor tensor = fresh_tensor(size);
     const std::vector<float> values = numbers(size, 1);
     staging.write<float>(tensor, values);
     finish(staging);
@@ -117,7 +123,7 @@ TEST_F(StagingTest, CopiesSixteenBitRealsAsIntegers) {
   Staging staging(stream_, tiny);
   std::vector<std::uint16_t> values(3 * block + 1);
   std::iota(values.begin(), values.end(), std::uint16_t{0x3F80});
-  Tensor tensor = device_.tensor({values.size()}, Dtype::bf16);
+  Tensor tensor = fresh_tensor(values.size(), Dtype::bf16);
   staging.write<std::uint16_t>(tensor, values);
   std::vector<std::uint16_t> got(values.size());
   staging.read<std::uint16_t>(got, tensor, device_.stream().mark());
@@ -160,7 +166,7 @@ TEST_F(StagingTest, GoesOnWithOrdinaryMemoryWhereNoneIsPinned) {
   const std::size_t too_much = round_up(device_.info().max_allocation + 1, std::size_t{4096});
   EXPECT_FALSE(PinnedMemory(stream_, too_much).is_pinned());
   Staging staging(stream_, {.block_bytes = too_much, .num_blocks = 1});
-  Tensor tensor = device_.tensor({1000});
+  Tensor tensor = fresh_tensor(1000);
   const std::vector<float> values = numbers(1000, 1);
   staging.write<float>(tensor, values);
   std::vector<float> got(1000);
