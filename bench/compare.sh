@@ -6,7 +6,7 @@
 #
 # Peers: PyTorch of /usr/bin/python3 (Debian's python3-torch and libopenblas0), eager, fp32 and bf16 autocast; with
 # PYTHON=/path/to/python also that one's PyTorch, compiled. Each computes the same loss from the same weights and
-# tokens, or the table says so. JSON files of every run go to BUILD_DIRECTORY/compare.
+# tokens, or the table says so. Shares of the peak are of the device's fp32 peak, also for bf16. JSON files of every run go to BUILD_DIRECTORY/compare.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${1:-$root/build/release}
@@ -84,8 +84,8 @@ for workload in "${workloads[@]}"; do
 done
 first=$(file_of "motley f32" "${workloads[0]}" 1)
 echo
-echo "device   $(field device "$first"), $(median "motley f32" "${workloads[0]}" peak_gflop_per_s) GFLOP/s in fp32" \
-  "multiply-adds, $(median "motley f32" "${workloads[0]}" peak_gb_per_s) GB/s in long additions"
+printf 'device   %s, %.0f GFLOP/s in fp32 multiply-adds, %.1f GB/s in long additions\n' "$(field device "$first")" \
+  "$(median "motley f32" "${workloads[0]}" peak_gflop_per_s)" "$(median "motley f32" "${workloads[0]}" peak_gb_per_s)"
 if [ ${#programs[@]} -gt 1 ]; then
   echo "torch    $(field torch "$(file_of "torch f32" "${workloads[0]}" 1)"), eager"
 fi
