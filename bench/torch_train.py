@@ -11,12 +11,17 @@ Attention is PyTorch's fused one where the release has it.
 import argparse
 import json
 import os
+import pathlib
 import resource
 import statistics
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"))
+from make_figures import hashed  # noqa: E402
 
 WARM_UP = 3
 EPSILON, THETA = 1e-5, 10000.0
@@ -28,20 +33,6 @@ WORKLOADS = {
     "w3": dict(family="llama", vocab=16384, context=1024, layers=8, width=512, heads=8, kv_heads=2, mlp=1408,
                T=1024, B=2),
 }
-
-
-def hash32(x):
-    """The integer hash "lowbias32", on int64 tensors that hold 32-bit values."""
-    mask = 0xFFFFFFFF
-    x = x ^ (x >> 16)
-    x = (x * 0x7FEB352D) & mask
-    x = x ^ (x >> 15)
-    x = (x * 0x846CA68B) & mask
-    return x ^ (x >> 16)
-
-
-def hashed(stream, count):
-    return hash32((torch.arange(count, dtype=torch.int64) + stream * 0x9E3779B1) & 0xFFFFFFFF)
 
 
 def specs(m):

@@ -7,22 +7,13 @@
 
 #include "kernels/token_index.h"
 #include "tensor/error.h"
+#include "tests/hashed.h"
+#include "train/presets.h"
 
 namespace motley::bench {
 namespace {
 
-/// The integer hash "lowbias32" (https://nullprogram.com/blog/2018/07/31/).
-std::uint32_t hash32(std::uint32_t x) {
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  return x ^ (x >> 16);
-}
-
-std::uint32_t hashed(std::uint32_t stream, std::size_t i) {
-  return hash32(static_cast<std::uint32_t>(i) + stream * 0x9e3779b1u);
-}
+using test::hashed;
 
 constexpr std::uint32_t first_token_stream = 1000;
 // The width of a uniform distribution whose standard deviation is 0.02: 0.02 * sqrt(12), as a float
@@ -32,48 +23,40 @@ constexpr float uniform_width = 0.0692820325f;
 }  // namespace
 
 std::span<const Workload> workloads() {
-  static const std::array all{Workload{.name = "w1",
-                                       .text = "gpt2 L6 C384 H6 V8192 T256 B8",
-                                       .model = {.family = Family::gpt2,
-                                                 .vocab = 8192,
-                                                 .context = 256,
-                                                 .layers = 6,
-                                                 .width = 384,
-                                                 .heads = 6,
-                                                 .kv_heads = 6,
-                                                 .head_dim = 64,
-                                                 .mlp_width = 1536,
-                                                 .tie = true},
-                                       .T = 256,
-                                       .B = 8},
-                              Workload{.name = "w2",
-                                       .text = "gpt2 L12 C768 H12 V50257 T64 B4",
-                                       .model = {.family = Family::gpt2,
-                                                 .vocab = 50257,
-                                                 .context = 1024,
-                                                 .layers = 12,
-                                                 .width = 768,
-                                                 .heads = 12,
-                                                 .kv_heads = 12,
-                                                 .head_dim = 64,
-                                                 .mlp_width = 3072,
-                                                 .tie = true},
-                                       .T = 64,
-                                       .B = 4},
-                              Workload{.name = "w3",
-                                       .text = "llama L8 C512 H8/2 V16384 T1024 B2",
-                                       .model = {.family = Family::llama,
-                                                 .vocab = 16384,
-                                                 .context = 1024,
-                                                 .layers = 8,
-                                                 .width = 512,
-                                                 .heads = 8,
-                                                 .kv_heads = 2,
-                                                 .head_dim = 64,
-                                                 .mlp_width = 1408,
-                                                 .tie = true},
-                                       .T = 1024,
-                                       .B = 2}};
+  static const std::array all{
+      Workload{.name = "w1",
+               .text = "gpt2 L6 C384 H6 V8192 T256 B8",
+               .model = {.family = Family::gpt2,
+                         .vocab = 8192,
+                         .context = 256,
+                         .layers = 6,
+                         .width = 384,
+                         .heads = 6,
+                         .kv_heads = 6,
+                         .head_dim = 64,
+                         .mlp_width = 1536,
+                         .tie = true},
+               .T = 256,
+               .B = 8},
+      Workload{.name = "w2",
+               .text = "gpt2 L12 C768 H12 V50257 T64 B4",
+               .model = model_config(find_preset("gpt2-124m")->model, 50257),
+               .T = 64,
+               .B = 4},
+      Workload{.name = "w3",
+               .text = "llama L8 C512 H8/2 V16384 T1024 B2",
+               .model = {.family = Family::llama,
+                         .vocab = 16384,
+                         .context = 1024,
+                         .layers = 8,
+                         .width = 512,
+                         .heads = 8,
+                         .kv_heads = 2,
+                         .head_dim = 64,
+                         .mlp_width = 1408,
+                         .tie = true},
+               .T = 1024,
+               .B = 2}};
   return all;
 }
 
@@ -94,7 +77,8 @@ Batch workload_batch(const Workload& workload, std::uint64_t number, std::size_t
   const std::size_t T = workload.T;
   const auto stream = static_cast<std::uint32_t>(first_token_stream + number);
   const auto id = [&](std::size_t sequence, std::size_t t) {
-    return static_cast<std::int32_t>(hashed(stream, sequence * (T + 1) + t) % workload.model.vocab);
+    return static_cast<std::int32_t>(
+        hashed(stream, static_cast<std::uint32_t>(sequence * (T + 1) + t)) % workload.model.vocab);
   };
   Batch batch{.num_sequences = num_sequences,
               .sequence_length = T,
@@ -120,7 +104,10 @@ void set_workload_weights(Stream& s, ParamStore& params) {
     if (spec.shape.rank() == 2) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const auto fraction =
-            static_cast<float>(hashed(static_cast<std::uint32_t>(p), i) >> 8) / 16777216.0f - 0.5f;
+            static_cast<float>(
+                hashed(static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(i)) >> 8) /
+                16777216.0f -
+            0.5f;
         values[i] = uniform_width * fraction;
       }
     }

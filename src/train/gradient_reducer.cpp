@@ -25,7 +25,7 @@ void GradientReducer::begin_step(const LeafDeal& deal) {
     publishes.push_back(!round.nodes[me].empty() || dealing() == Dealing::once);
     num_nodes = std::max(num_nodes, round.nodes[me].size());
   }
-  reserve(deal);
+  reserve(deal, rounds);
   num_kept_at_end_ = num_nodes == 0 ? 0 : num_nodes - 1;
   if (carrier_) carrier_->begin_step(num_nodes);
   Stream& s = device_.stream();
@@ -81,7 +81,7 @@ void GradientReducer::wait_until_free(std::size_t block) {
   }
   if (!idle) return;
   recorder.enter(Phase::compute, step);
-  const double waited = std::chrono::duration<double>(Clock::now() - *idle).count();
+  const double waited = seconds_since(*idle);
   exposed_ += waited;
   leaf_wait_ += waited;
 }
@@ -153,7 +153,7 @@ void GradientReducer::finish_reduce() {
   computed_ = Clock::now();
   comm_.recorder().enter(Phase::reduce, comm_.recorder().status().step);
   reducing_.get();
-  exposed_ += std::chrono::duration<double>(Clock::now() - computed_).count();
+  exposed_ += seconds_since(computed_);
 }
 
 void GradientReducer::start_gather() {
@@ -184,7 +184,7 @@ void GradientReducer::wait_gathered(Ready ready) {
     changed_.wait(lock, [&] { return gather_failed_ || ready(); });
     failed = gather_failed_;
   }
-  const double waited = std::chrono::duration<double>(Clock::now() - began).count();
+  const double waited = seconds_since(began);
   exposed_ += waited;
   leaf_wait_ += waited;
   if (failed) gathering_.get();

@@ -2,7 +2,6 @@
 // this rank's own leaves along the canonical tree, and brings what came back to the device.
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <future>
@@ -14,6 +13,7 @@
 #include "dist/exchange.h"
 #include "dist/leaf_deal.h"
 #include "model/params.h"
+#include "tensor/clock.h"
 #include "tensor/device.h"
 #include "train/gradient_carrier.h"
 
@@ -112,9 +112,9 @@ class GradientReducer {
   Times take_times();
 
  private:
-  using Clock = std::chrono::steady_clock;
   const DeviceRow& slot(std::size_t index);
   std::vector<Contributions> contributions(const LeafDeal& deal) const;
+  void reserve(const LeafDeal& deal, std::span<const Contributions> rounds);
   void reserve_exchange(std::span<const Contributions> rounds);
   void announce(std::size_t bucket, const Event& ready);
   void wait_until_free(std::size_t block);

@@ -90,7 +90,11 @@ std::vector<Contributions> GradientReducer::contributions(const LeafDeal& deal) 
 }
 
 void GradientReducer::reserve(const LeafDeal& deal) {
-  if (exchange_) reserve_exchange(contributions(deal));
+  reserve(deal, contributions(deal));
+}
+
+void GradientReducer::reserve(const LeafDeal& deal, std::span<const Contributions> rounds) {
+  if (exchange_) reserve_exchange(rounds);
   if (dealing() == Dealing::rounds || !options_.exact) return;
   const Range& leaves = deal.rounds.front()[static_cast<std::size_t>(comm_.rank())];
   slot(LeafStack(leaves, deal.num_leaves).num_slots());

@@ -12,6 +12,7 @@
 namespace motley {
 namespace {
 
+using test::count_of;
 using test::Outcome;
 
 class Inject : public testing::Test {
@@ -53,13 +54,6 @@ void expect_match(const Outcome& outcome, const std::string& pattern) {
   EXPECT_TRUE(std::regex_search(outcome.text, std::regex(pattern)))
       << "/" << pattern << "/ is not in\n"
       << outcome.text;
-}
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
-    ++count;
-  return count;
 }
 
 TEST_F(Inject, KillEndsTheJobAndMpirunNamesTheRank) {

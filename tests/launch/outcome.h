@@ -27,4 +27,12 @@ inline Outcome run_command(const std::string& command) {
   return outcome;
 }
 
+/// How often `part` stands in `text`, without overlaps.
+inline std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
+    ++count;
+  return count;
+}
+
 }  // namespace motley::test

@@ -16,16 +16,10 @@
 namespace motley {
 namespace {
 
+using test::count_of;
 using test::expect_ok;
 using test::losses;
 using test::Outcome;
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
-    ++count;
-  return count;
-}
 
 /// The changes of shares for good, up to a step, in a run's metrics.jsonl.
 std::vector<nlohmann::json> plans_until(const io::Path& run, std::uint64_t last_step) {

@@ -14,19 +14,13 @@
 namespace motley {
 namespace {
 
+using test::count_of;
 using test::expect_ok;
 using test::losses;
 using test::Outcome;
 
 Outcome run(const std::string& command) {
   return test::run_command(command);
-}
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
-    ++count;
-  return count;
 }
 
 /// A data set of real text, the GPL that every Debian system has, made once for all tests here.

@@ -15,16 +15,10 @@
 namespace motley {
 namespace {
 
+using test::count_of;
 using test::expect_ok;
 using test::Outcome;
 using test::run_command;
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size())
-    ++count;
-  return count;
-}
 
 void expect_one_error(const Outcome& outcome, int exit_code, const std::string& code) {
   EXPECT_EQ(outcome.exit_code, exit_code) << outcome.text;

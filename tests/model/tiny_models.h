@@ -8,6 +8,7 @@
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/params.h"
+#include "tests/hashed.h"
 
 namespace motley::test {
 
@@ -34,14 +35,6 @@ inline ModelConfig tiny_llama() {
           .kv_heads = 2,
           .head_dim = 8,
           .mlp_width = 40};
-}
-
-/// The hash "lowbias32" over (stream, i): the same numbers as make_figures.py.
-inline std::uint32_t hashed(std::uint32_t stream, std::uint32_t i) {
-  std::uint32_t x = i + stream * 0x9E3779B1u;
-  x = (x ^ (x >> 16)) * 0x7FEB352Du;
-  x = (x ^ (x >> 15)) * 0x846CA68Bu;
-  return x ^ (x >> 16);
 }
 
 /// Sets matrices uniform in +-0.25, biases in +-0.05 and norm weights in 1 +- 0.05, as

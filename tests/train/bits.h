@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "dist/leaf_plan.h"
@@ -23,6 +24,12 @@ enum class Split {
 
 inline std::size_t leaves_of(Split split) {
   return split == Split::even ? 8 : 7;
+}
+
+/// "gpt2_even", for tests of both families with both splits.
+inline std::string name_of_case(const testing::TestParamInfo<std::tuple<Family, Split>>& test) {
+  return std::string(traits_of(std::get<0>(test.param)).name) +
+         (std::get<1>(test.param) == Split::even ? "_even" : "_uneven");
 }
 
 inline LeafPlan plan_of(Split split, std::uint64_t step, std::span<const int> order) {

@@ -96,11 +96,7 @@ TEST_P(ShardedGradients, GiveTheBitsOfOneRankWhenBlocksTakeTurns) {
 INSTANTIATE_TEST_SUITE_P(All, ShardedGradients,
                          testing::Combine(testing::Values(Family::gpt2, Family::llama),
                                           testing::Values(Split::even, Split::uneven)),
-                         [](const auto& test) {
-                           const bool is_even = std::get<1>(test.param) == Split::even;
-                           return std::string(traits_of(std::get<0>(test.param)).name) +
-                                  (is_even ? "_even" : "_uneven");
-                         });
+                         test::name_of_case);
 
 /// Other sums, but nearly the same.
 TEST(InexactShardedGradients, StayNear) {
