@@ -15,7 +15,7 @@ constexpr std::size_t gpu_group = 256;
 /// The width F of an mlp whose y is [N, F] and whose gate_up is [N, 2F].
 std::uint32_t check_swiglu(std::string_view op, const Tensor& y, const Tensor& gate_up) {
   check_rank(op, "y", y, 2);
-  check_tensor(op, "gate_up", gate_up, {y.dim(0), checked_mul(2, y.dim(1))});
+  check_tensor(op, "gate_up", gate_up, {y.dim(0), checked_mul(2, y.dim(1))}, y.dtype());
   return narrow<std::uint32_t>(y.dim(1));
 }
 
@@ -24,7 +24,7 @@ std::uint32_t check_swiglu(std::string_view op, const Tensor& y, const Tensor& g
 void swiglu(Stream& s, Tensor& y, const Tensor& gate_up) {
   const std::uint32_t F = check_swiglu("swiglu", y, gate_up);
   const std::size_t N = y.dim(0);
-  check_tensor("swiglu", "y", y, {N, F});
+  check_tensor("swiglu", "y", y, {N, F}, y.dtype());
   if (s.device().family() == KernelFamily::cpu) {
     launch(s, {.groups = {N, 1, 1}}, k::swiglu_fwd_cpu{.y = y, .gate_up = gate_up, .F = F});
     return;
@@ -37,8 +37,8 @@ void swiglu(Stream& s, Tensor& y, const Tensor& gate_up) {
 void swiglu_backward(Stream& s, Tensor& dgate_up, const Tensor& dy, const Tensor& gate_up) {
   const std::uint32_t F = check_swiglu("swiglu_backward", dy, gate_up);
   const std::size_t N = dy.dim(0);
-  check_tensor("swiglu_backward", "dy", dy, {N, F});
-  check_tensor("swiglu_backward", "dgate_up", dgate_up, gate_up.shape());
+  check_tensor("swiglu_backward", "dy", dy, {N, F}, dy.dtype());
+  check_tensor("swiglu_backward", "dgate_up", dgate_up, gate_up.shape(), dy.dtype());
   if (s.device().family() == KernelFamily::cpu) {
     launch(s, {.groups = {N, 1, 1}},
            k::swiglu_bwd_cpu{.dgate_up = dgate_up, .dy = dy, .gate_up = gate_up, .F = F});
@@ -51,8 +51,8 @@ void swiglu_backward(Stream& s, Tensor& dgate_up, const Tensor& dy, const Tensor
 }
 
 void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind) {
-  check_tensor("gelu", "x", x, y.shape());
-  check_tensor("gelu", "y", y, x.shape());
+  check_tensor("gelu", "x", x, y.shape(), x.dtype());
+  check_tensor("gelu", "y", y, x.shape(), x.dtype());
   const std::uint64_t size = y.size();
   const std::uint32_t exact = kind == Gelu::erf ? 1 : 0;
   if (s.device().family() == KernelFamily::cpu) {
@@ -65,9 +65,8 @@ void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind) {
 }
 
 void gelu_backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, Gelu kind) {
-  check_tensor("gelu_backward", "dx", dx, x.shape());
-  check_tensor("gelu_backward", "dy", dy, x.shape());
-  check_tensor("gelu_backward", "x", x, x.shape());
+  check_tensor("gelu_backward", "dx", dx, x.shape(), x.dtype());
+  check_tensor("gelu_backward", "dy", dy, x.shape(), x.dtype());
   const std::uint64_t size = x.size();
   const std::uint32_t exact = kind == Gelu::erf ? 1 : 0;
   if (s.device().family() == KernelFamily::cpu) {

@@ -2,33 +2,34 @@
 // scalar exp is four times slower than exp of a float16 there.
 #define REAL float16
 #include "common.clh"
+#include "stored.clh"
 #include "activation.clh"
 
 // The last elements of a row go through the same sixteen lanes, so that an element's bits do not depend
 // on where in a row it stands.
-inline float16 load_part(global const float* p, uint count) {
+inline float16 load_part(global const stored* p, uint count) {
   float lanes[16];
-  for (uint i = 0; i < 16; ++i) lanes[i] = i < count ? p[i] : 0.0f;
+  for (uint i = 0; i < 16; ++i) lanes[i] = i < count ? load(p + i) : 0.0f;
   return vload16(0, lanes);
 }
 
-inline void store_part(global float* p, float16 v, uint count) {
+inline void store_part(global stored* p, float16 v, uint count) {
   float lanes[16];
   vstore16(v, 0, lanes);
-  for (uint i = 0; i < count; ++i) p[i] = lanes[i];
+  for (uint i = 0; i < count; ++i) store(p + i, lanes[i]);
 }
 
 // y = silu(gate) * up. One work-item a row.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void swiglu_fwd_cpu(global float* restrict y,              // [N, F]
-                           global const float* restrict gate_up,  // [N, 2F]
+kernel void swiglu_fwd_cpu(global stored* restrict y,              // [N, F]
+                           global const stored* restrict gate_up,  // [N, 2F]
                            uint F) {
   const size_t n = get_group_id(0);
-  global const float* gate = gate_up + n * 2 * F;
-  global const float* up = gate + F;
-  global float* out = y + n * F;
+  global const stored* gate = gate_up + n * 2 * F;
+  global const stored* up = gate + F;
+  global stored* out = y + n * F;
   uint f = 0;
-  for (; f + 16 <= F; f += 16) STORE16(out + f, silu(LOAD16(gate + f)) * LOAD16(up + f));
+  for (; f + 16 <= F; f += 16) store16(out + f, silu(load16(gate + f)) * load16(up + f));
   if (f == F) return;
   const uint rest = F - f;
   store_part(out + f, silu(load_part(gate + f, rest)) * load_part(up + f, rest), rest);
@@ -36,23 +37,23 @@ kernel void swiglu_fwd_cpu(global float* restrict y,              // [N, F]
 
 // dgate = dy * up * silu'(gate), dup = dy * silu(gate). One work-item a row.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void swiglu_bwd_cpu(global float* restrict dgate_up,       // [N, 2F]
-                           global const float* restrict dy,       // [N, F]
-                           global const float* restrict gate_up,  // [N, 2F]
+kernel void swiglu_bwd_cpu(global stored* restrict dgate_up,       // [N, 2F]
+                           global const stored* restrict dy,       // [N, F]
+                           global const stored* restrict gate_up,  // [N, 2F]
                            uint F) {
   const size_t n = get_group_id(0);
-  global const float* gate = gate_up + n * 2 * F;
-  global const float* up = gate + F;
-  global const float* dout = dy + n * F;
-  global float* dgate = dgate_up + n * 2 * F;
-  global float* dup = dgate + F;
+  global const stored* gate = gate_up + n * 2 * F;
+  global const stored* up = gate + F;
+  global const stored* dout = dy + n * F;
+  global stored* dgate = dgate_up + n * 2 * F;
+  global stored* dup = dgate + F;
   uint f = 0;
   for (; f + 16 <= F; f += 16) {
-    const float16 g = LOAD16(gate + f);
-    const float16 d = LOAD16(dout + f);
+    const float16 g = load16(gate + f);
+    const float16 d = load16(dout + f);
     const Sigmoid q = sigmoid(g);
-    STORE16(dgate + f, d * LOAD16(up + f) * silu_slope(g, q));
-    STORE16(dup + f, d * g * q.s);
+    store16(dgate + f, d * load16(up + f) * silu_slope(g, q));
+    store16(dup + f, d * g * q.s);
   }
   if (f == F) return;
   const uint rest = F - f;
@@ -70,11 +71,11 @@ inline float16 gelu_slope(float16 x, uint exact) {
 
 // y = gelu(x), the erf form where `exact` is not zero. One work-item takes `block` elements.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gelu_fwd_cpu(global float* restrict y, global const float* restrict x,  // [size]
+kernel void gelu_fwd_cpu(global stored* restrict y, global const stored* restrict x,  // [size]
                          ulong size, uint block, uint exact) {
   size_t i = get_group_id(0) * block;
   const size_t end = min(i + block, (size_t)size);
-  for (; i + 16 <= end; i += 16) STORE16(y + i, gelu(LOAD16(x + i), exact));
+  for (; i + 16 <= end; i += 16) store16(y + i, gelu(load16(x + i), exact));
   if (i == end) return;
   const uint rest = (uint)(end - i);
   store_part(y + i, gelu(load_part(x + i, rest), exact), rest);
@@ -82,13 +83,13 @@ kernel void gelu_fwd_cpu(global float* restrict y, global const float* restrict 
 
 // dx = dy * gelu'(x). One work-item takes `block` elements.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gelu_bwd_cpu(global float* restrict dx,        // [size]
-                         global const float* restrict dy,  // [size]
-                         global const float* restrict x,   // [size]
+kernel void gelu_bwd_cpu(global stored* restrict dx,        // [size]
+                         global const stored* restrict dy,  // [size]
+                         global const stored* restrict x,   // [size]
                          ulong size, uint block, uint exact) {
   size_t i = get_group_id(0) * block;
   const size_t end = min(i + block, (size_t)size);
-  for (; i + 16 <= end; i += 16) STORE16(dx + i, LOAD16(dy + i) * gelu_slope(LOAD16(x + i), exact));
+  for (; i + 16 <= end; i += 16) store16(dx + i, load16(dy + i) * gelu_slope(load16(x + i), exact));
   if (i == end) return;
   const uint rest = (uint)(end - i);
   store_part(dx + i, load_part(dy + i, rest) * gelu_slope(load_part(x + i, rest), exact), rest);

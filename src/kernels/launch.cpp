@@ -2,6 +2,15 @@
 
 namespace motley::detail {
 
+Dtype StoredFinder::dtype(const KernelInfo& info) const {
+  if (first_ == nullptr) return Dtype::f32;
+  const Dtype dtype = first_->dtype();
+  require<ShapeError>(dtype == Dtype::f32 || dtype == Dtype::bf16, "kernel.dtype",
+                      "kernel {}: its tensors are {}, it takes f32 or bf16; convert them first",
+                      info.name, name_of(dtype));
+  return dtype;
+}
+
 void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dtype) {
   const bool given = tensor != nullptr && !tensor->empty();
   require<ShapeError>(!given || tensor->dtype() == dtype, "kernel.dtype",

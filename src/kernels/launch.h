@@ -21,6 +21,8 @@ struct F16 {
 struct BF16 {
   static constexpr Dtype dtype = Dtype::bf16;
 };
+/// The type in which activations are stored, f32 or bf16: one for all such arguments of a launch.
+struct Stored {};
 struct I32 {
   static constexpr Dtype dtype = Dtype::i32;
 };
@@ -74,7 +76,9 @@ namespace detail {
 /// Sets argument after argument of one kernel.
 class ArgumentSetter {
  public:
-  ArgumentSetter(cl_kernel kernel, const KernelInfo& info) : kernel_(kernel), info_(info) {}
+  /// `stored` is the dtype of the arguments that are Stored.
+  ArgumentSetter(cl_kernel kernel, const KernelInfo& info, Dtype stored)
+      : kernel_(kernel), info_(info), stored_(stored) {}
 
   /// Of all buffers that were set.
   std::size_t bytes() const { return bytes_; }
@@ -82,7 +86,11 @@ class ArgumentSetter {
   template <class A>
   void operator()(const char* name, const A& argument) {
     if constexpr (requires { argument.tensor; }) {
-      set_buffer(name, argument.tensor, A::Element::dtype);
+      if constexpr (std::same_as<typename A::Element, Stored>) {
+        set_buffer(name, argument.tensor, stored_);
+      } else {
+        set_buffer(name, argument.tensor, A::Element::dtype);
+      }
     } else {
       set(name, sizeof argument.value, &argument.value);
     }
@@ -94,20 +102,45 @@ class ArgumentSetter {
 
   cl_kernel kernel_;
   const KernelInfo& info_;
+  Dtype stored_;
   cl_uint index_ = 0;
   std::size_t bytes_ = 0;
+};
+
+/// Finds the dtype of a launch's Stored arguments: that of the first of them that is given.
+class StoredFinder {
+ public:
+  /// f32 for a kernel without any. Throws ShapeError for a dtype that nothing is stored in.
+  Dtype dtype(const KernelInfo& info) const;
+
+  template <class A>
+  void operator()(const char*, const A& argument) {
+    if constexpr (requires { argument.tensor; }) {
+      if constexpr (std::same_as<typename A::Element, Stored>) {
+        if (first_ == nullptr && argument.tensor != nullptr && !argument.tensor->empty())
+          first_ = argument.tensor;
+      }
+    }
+  }
+
+ private:
+  const Tensor* first_ = nullptr;
 };
 
 }  // namespace detail
 
 /// Enqueues a kernel: launch(s, {.groups = {rows, 1, 1}}, k::rms_norm_fwd{.y = y, ...}).
 /// `flops`, where an op knows them, are for profiles. Throws ShapeError when a tensor's dtype is
-/// not the kernel's, DeviceError when OpenCL refuses.
+/// not the kernel's or Stored tensors differ in theirs, DeviceError when OpenCL refuses.
 template <class K>
-void launch(Stream& s, const Grid& grid, const K& arguments, const Defines& defines = {},
+void launch(Stream& s, const Grid& grid, const K& arguments, Defines defines = {},
             double flops = 0) {
+  detail::StoredFinder stored;
+  arguments.each(stored);
+  const Dtype dtype = stored.dtype(K::info);
+  if (dtype == Dtype::bf16) defines.add("STORED_BF16", 1);
   cl_kernel kernel = s.kernel(K::info, defines);
-  detail::ArgumentSetter set(kernel, K::info);
+  detail::ArgumentSetter set(kernel, K::info, dtype);
   arguments.each(set);
   s.enqueue(kernel, K::info, grid, {.flops = flops, .bytes = static_cast<double>(set.bytes())});
 }

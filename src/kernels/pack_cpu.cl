@@ -4,16 +4,6 @@
 #include "bf16.clh"
 #include "reduce.clh"
 
-typedef ushort16 ushort16_u __attribute__((aligned(2)));
-
-// bf16_of_float for sixteen.
-inline ushort16 bf16_of_float16(float16 v) {
-  const uint16 bits = as_uint16(v);
-  const uint16 nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const uint16 quiet = (bits >> 16) | 0x40u;
-  return convert_ushort16(select(nearest, quiet, (bits & 0x7fffffffu) > 0x7f800000u));
-}
-
 // y[i] = ((y[i] + a[i]) + b[i]) + c[i]; bad[0] += how many of these are not finite; rounded[i] = y[i] as
 // bf16. Of a, b and c the first that is null ends the sum; without a, y is not written. The count is of
 // integers, which have no order of addition, and in all but a failing step nothing is added.

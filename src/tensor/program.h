@@ -37,6 +37,7 @@ class Defines {
   using Entry = std::pair<const char*, std::int64_t>;
   Defines() = default;
   Defines(std::initializer_list<Entry> entries) : entries_(entries) {}
+  void add(const char* name, std::int64_t value) { entries_.emplace_back(name, value); }
   /// "-DHEAD_DIM=64 ..."
   std::string options() const;
   bool operator<(const Defines& other) const;

@@ -23,8 +23,8 @@ Problem make_swiglu(const Sizes& sizes) {
   const std::size_t N = sizes[0];
   const std::size_t F = sizes[1];
   Problem p;
-  p.inputs = {random_tensor({N, 2 * F}, 1, input_scale)};
-  p.outputs = {{{N, F}}};
+  p.inputs = {random_activation({N, 2 * F}, 1, input_scale)};
+  p.outputs = {activation({N, F})};
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::swiglu(s, out[0], in[0]);
   };
@@ -58,8 +58,8 @@ double gelu_reference(double x, op::Gelu kind) {
 Problem make_gelu(const Sizes& sizes, op::Gelu kind) {
   const Shape shape{sizes[0], sizes[1]};
   Problem p;
-  p.inputs = {random_tensor(shape, 1, input_scale)};
-  p.outputs = {{shape}};
+  p.inputs = {random_activation(shape, 1, input_scale)};
+  p.outputs = {activation(shape)};
   p.run = [kind](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::gelu(s, out[0], in[0], kind);
   };
@@ -85,25 +85,26 @@ const Registered swiglu({.name = "swiglu",
                          .test_sizes = edge_sizes,
                          .oclgrind_sizes = {{2, 17}, {3, 5}},
                          .bench_sizes = {{2048, 1024}, {2048, 2048}},
-                         .make = make_swiglu});
+                         .make = make_swiglu,
+                         .bf16 = true});
 
 const Registered gelu_tanh({.name = "gelu_tanh",
                             .ops = {"gelu", "gelu_backward"},
                             .test_sizes = edge_sizes,
                             .oclgrind_sizes = {{2, 17}, {3, 5}},
                             .bench_sizes = {{2048, 1536}, {2048, 3072}},
-                            .make = [](const Sizes& sizes) {
-                              return make_gelu(sizes, op::Gelu::tanh);
-                            }});
+                            .make =
+                                [](const Sizes& sizes) { return make_gelu(sizes, op::Gelu::tanh); },
+                            .bf16 = true});
 
 const Registered gelu_erf({.name = "gelu_erf",
                            .ops = {"gelu", "gelu_backward"},
                            .test_sizes = edge_sizes,
                            .oclgrind_sizes = {{2, 17}, {3, 5}},
                            .bench_sizes = {{2048, 1536}, {2048, 3072}},
-                           .make = [](const Sizes& sizes) {
-                             return make_gelu(sizes, op::Gelu::erf);
-                           }});
+                           .make =
+                               [](const Sizes& sizes) { return make_gelu(sizes, op::Gelu::erf); },
+                           .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test

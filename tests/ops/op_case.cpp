@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "tensor/half.h"
 #include "tensor/random.h"
 
 namespace motley::test {
@@ -12,6 +13,10 @@ constexpr std::uint64_t test_seed = 20240229;
 std::vector<OpCase>& registry() {
   static std::vector<OpCase> cases;
   return cases;
+}
+
+double rounded_to_bf16(double value) {
+  return static_cast<double>(f32_from_bf16(bf16_from_f32(static_cast<float>(value))));
 }
 
 }  // namespace
@@ -35,16 +40,40 @@ std::vector<double> random_values(std::size_t size, std::uint64_t salt, double s
 }
 
 HostTensor random_tensor(const Shape& shape, std::uint64_t salt, double scale) {
-  return {shape, Dtype::f32, random_values(shape.size(), salt, scale)};
+  return {.shape = shape, .values = random_values(shape.size(), salt, scale)};
+}
+
+HostTensor activation(const Shape& shape) {
+  return {.shape = shape, .activation = true};
+}
+
+HostTensor random_activation(const Shape& shape, std::uint64_t salt, double scale) {
+  HostTensor tensor = random_tensor(shape, salt, scale);
+  tensor.activation = true;
+  return tensor;
 }
 
 HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit) {
   const Random random(test_seed, Purpose::test, salt);
-  HostTensor tensor{shape, Dtype::i32, std::vector<double>(shape.size())};
+  HostTensor tensor{
+      .shape = shape, .dtype = Dtype::i32, .values = std::vector<double>(shape.size())};
   for (std::size_t i = 0; i < tensor.values.size(); ++i) {
     tensor.values[i] = static_cast<double>(random.word(i) % limit);
   }
   return tensor;
+}
+
+Problem stored_as(Dtype dtype, Problem problem) {
+  if (dtype == Dtype::f32) return problem;
+  for (std::vector<HostTensor>* tensors : {&problem.inputs, &problem.outputs}) {
+    for (HostTensor& tensor : *tensors) {
+      if (tensor.dtype != Dtype::f32) continue;
+      for (double& value : tensor.values) value = rounded_to_bf16(value);
+      if (tensor.activation) tensor.dtype = dtype;
+    }
+  }
+  for (double& value : problem.dy) value = rounded_to_bf16(value);
+  return problem;
 }
 
 }  // namespace motley::test

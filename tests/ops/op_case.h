@@ -23,6 +23,9 @@ struct HostTensor {
   Shape shape;
   Dtype dtype = Dtype::f32;
   std::vector<double> values = {};
+  /// Whether the model stores it in its activations' dtype: such a tensor is f32, and with
+  /// OpCase::bf16 bf16 as well. So are a gradient of it and, of the first output, dy.
+  bool activation = false;
 };
 
 /// What the sizes mean is the case's own business: {N, C} for a norm.
@@ -56,6 +59,9 @@ struct Problem {
   /// An output's or a gradient's scale is its largest expected magnitude, but at least this. Set it
   /// where a few outputs are sums whose terms may cancel: the magnitude such a sum has typically.
   double min_scale = 0;
+  /// With activations in bf16: how many of its roundings an output or a gradient passes on from
+  /// what is stored on the way to it, of its scale; that of the result itself is not counted.
+  double stored_roundings = 0;
 
   /// Backward, or null. The loss is sum(dy * outputs[0]); dy is given. `gradients` follow
   /// `gradients_of`.
@@ -84,6 +90,8 @@ struct OpCase {
   std::vector<Sizes> oclgrind_sizes;
   std::vector<Sizes> bench_sizes;
   std::function<Problem(const Sizes&)> make;
+  /// Whether it is tested with activations in bf16 too.
+  bool bf16 = false;
 };
 
 /// Adds a case at program start: `static const Registered registered({...});` in its file.
@@ -95,8 +103,15 @@ const std::vector<OpCase>& all_cases();
 /// `size` values uniform in [-scale, scale], rounded to float; the same for the same `salt`.
 std::vector<double> random_values(std::size_t size, std::uint64_t salt, double scale = 1.0);
 HostTensor random_tensor(const Shape& shape, std::uint64_t salt, double scale = 1.0);
+/// Activations: without values, and random ones.
+HostTensor activation(const Shape& shape);
+HostTensor random_activation(const Shape& shape, std::uint64_t salt, double scale = 1.0);
 /// `size` integers uniform in [0, limit), as the values of an i32 tensor; the same for the same
 /// `salt`.
 HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit);
+
+/// The same problem with activations of this dtype, f32 or bf16. For bf16 all real inputs are
+/// rounded to it, so that the reference sees what a kernel that rounds weights sees.
+Problem stored_as(Dtype dtype, Problem problem);
 
 }  // namespace motley::test

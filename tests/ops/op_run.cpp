@@ -83,6 +83,13 @@ std::vector<Tensor> views(std::vector<GuardedTensor>& tensors) {
   return list;
 }
 
+/// The tensor with values that the dtype holds exactly.
+HostTensor in_dtype(Dtype dtype, HostTensor tensor) {
+  tensor.dtype = dtype;
+  tensor.values = decode(encode(tensor), dtype);
+  return tensor;
+}
+
 }  // namespace
 
 Bytes encode(const HostTensor& tensor) {
@@ -152,14 +159,14 @@ OpRun::OpRun(Device& device, Problem problem) : device_(device), problem_(std::m
   if (problem_.run_backward) {
     const HostTensor& y = problem_.outputs.at(0);
     constexpr std::uint64_t dy_salt = 900;
-    dy_ = random_tensor(y.shape, dy_salt);
+    dy_ = in_dtype(y.dtype, random_tensor(y.shape, dy_salt));
     if (!problem_.dy.empty()) dy_.values = problem_.dy;
     dy_tensor_ = place(device, {dy_});
     for (const GradientOf& g : problem_.gradients_of) {
-      const Shape& shape = problem_.inputs.at(g.input).shape;
-      HostTensor before{shape, Dtype::f32, {}};
-      if (g.accumulates) before.values = random_values(shape.size(), dy_salt + 1 + g.input);
-      gradients_before_.push_back(std::move(before));
+      const HostTensor& input = problem_.inputs.at(g.input);
+      HostTensor before{.shape = input.shape};
+      if (g.accumulates) before.values = random_values(input.shape.size(), dy_salt + 1 + g.input);
+      gradients_before_.push_back(in_dtype(input.dtype, std::move(before)));
     }
     gradients_ = place(device, gradients_before_);
   }

@@ -30,12 +30,14 @@ struct Row {
   const OpCase* op_case;
   Sizes sizes;
   KernelFamily family;
+  Dtype stored;  // activations
 };
 
 void PrintTo(const Row& row, std::ostream* out) {
   *out << row.op_case->name << " sizes";
   for (const std::size_t size : row.sizes) *out << ' ' << size;
-  *out << (row.family == KernelFamily::cpu ? " with cpu kernels" : " with gpu kernels");
+  *out << (row.family == KernelFamily::cpu ? " with cpu kernels" : " with gpu kernels")
+       << ", activations in " << name_of(row.stored);
 }
 
 std::vector<Row> all_rows() {
@@ -43,7 +45,8 @@ std::vector<Row> all_rows() {
   for (const OpCase& op_case : all_cases()) {
     for (const Sizes& sizes : use_oclgrind_sizes ? op_case.oclgrind_sizes : op_case.test_sizes) {
       for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
-        rows.push_back({&op_case, sizes, family});
+        rows.push_back({&op_case, sizes, family, Dtype::f32});
+        if (op_case.bf16) rows.push_back({&op_case, sizes, family, Dtype::bf16});
       }
     }
   }
@@ -53,7 +56,8 @@ std::vector<Row> all_rows() {
 std::string row_name(const testing::TestParamInfo<Row>& info) {
   std::string name = info.param.op_case->name;
   for (const std::size_t size : info.param.sizes) name += fmt::format("_{}", size);
-  return name + (info.param.family == KernelFamily::cpu ? "_cpu" : "_gpu");
+  name += info.param.family == KernelFamily::cpu ? "_cpu" : "_gpu";
+  return info.param.stored == Dtype::f32 ? name : name + "_bf16";
 }
 
 /// One device a family for the whole program, so that each kernel is built once.
@@ -98,11 +102,21 @@ double unit_of(Dtype dtype) {
   }
 }
 
+/// How far a tensor of this dtype may be off: its kernel computes in f32 and rounds once. Of what
+/// was rounded to bf16 on the way, stored_roundings pass through.
 struct Tolerance {
   double depth;
   double min_scale;
+  double stored_roundings = 0;
   Dtype dtype = Dtype::f32;
 };
+
+Tolerance tolerance_of(const Problem& problem, double depth, Dtype dtype) {
+  const bool is_stored = std::any_of(
+      problem.inputs.begin(), problem.inputs.end(),
+      [](const HostTensor& input) { return input.activation && input.dtype == Dtype::bf16; });
+  return {depth, problem.min_scale, is_stored ? problem.stored_roundings : 0, dtype};
+}
 
 /// Compares elements `at` of actual with expected (both of the whole tensor).
 void expect_close(const std::vector<double>& actual, const std::vector<double>& expected,
@@ -113,13 +127,17 @@ void expect_close(const std::vector<double>& actual, const std::vector<double>& 
     if (std::isfinite(expected[i])) scale = std::max(scale, std::abs(expected[i]));
   }
   const double allowed =
-      tolerance_factor * unit_of(tolerance.dtype) * std::sqrt(tolerance.depth) * scale;
+      scale * (tolerance_factor * unit_of(Dtype::f32) * std::sqrt(tolerance.depth) +
+               tolerance.stored_roundings * unit_of(Dtype::bf16));
+  const double rounding = tolerance.dtype == Dtype::f32 ? 0 : unit_of(tolerance.dtype);
   std::size_t worst = 0;
   double worst_error = -1;
   for (const std::size_t i : at) {
     const bool same =
         actual[i] == expected[i] || (std::isnan(actual[i]) && std::isnan(expected[i]));
-    double error = same ? 0 : std::abs(actual[i] - expected[i]);
+    double error =
+        same ? 0
+             : std::max(0.0, std::abs(actual[i] - expected[i]) - rounding * std::abs(expected[i]));
     if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
     if (error > worst_error) {
       worst = i;
@@ -203,7 +221,10 @@ double reference_cost(const Problem& problem) {
 class Op : public testing::TestWithParam<Row> {
  protected:
   Device& device() { return device_for(GetParam().family); }
-  OpRun prepare() { return {device(), GetParam().op_case->make(GetParam().sizes)}; }
+  OpRun prepare() {
+    const Row& row = GetParam();
+    return {device(), stored_as(row.stored, row.op_case->make(row.sizes))};
+  }
 };
 
 TEST_P(Op, ForwardMatchesReference) {
@@ -220,7 +241,7 @@ TEST_P(Op, ForwardMatchesReference) {
       expect_same_bits(actual[i], encode(expected[i]), dtype, what);
     } else {
       expect_close(decode(actual[i], dtype), expected[i].values, all_of(expected[i].values.size()),
-                   {problem.depth, problem.min_scale, dtype}, what);
+                   tolerance_of(problem, problem.depth, dtype), what);
     }
   }
 }
@@ -254,7 +275,8 @@ TEST_P(Op, BackwardMatchesFiniteDifferences) {
       expected[i] += difference(problem, run.dy(), inputs, gradient.input, i);
     }
     const double depth = gradient.depth > 0 ? gradient.depth : problem.depth;
-    expect_close(decode(actual[g], Dtype::f32), expected, at, {depth, problem.min_scale},
+    const Dtype dtype = problem.inputs[gradient.input].dtype;
+    expect_close(decode(actual[g], dtype), expected, at, tolerance_of(problem, depth, dtype),
                  "gradient of input " + std::to_string(gradient.input));
   }
 }
