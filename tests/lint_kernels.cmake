@@ -1,7 +1,7 @@
 # Compiles every kernel file, without output, for targets as different as devices are, with warnings as
 # errors. A file that needs -D definitions says which in its first lines, one variant a line:
 #   // lint: -DHEAD_DIM=64
-# One with arguments of type `stored` is compiled for each type that stands for.
+# One with arguments of type `stored` is compiled for f32 and for bf16.
 # cmake -D KERNELS=src/kernels -P lint_kernels.cmake
 find_program(CLANG NAMES clang clang-14 clang-15 clang-16)
 if(NOT CLANG)
@@ -26,10 +26,10 @@ foreach(kernel IN LISTS kernels)
   if(NOT variants)
     set(variants "// lint: ")
   endif()
-  file(STRINGS ${kernel} uses_stored REGEX "[( ]stored\\*" LIMIT_COUNT 1)
+  file(STRINGS ${kernel} uses_stored REGEX "[( ]stored(_[bc])?\\*" LIMIT_COUNT 1)
   if(uses_stored)
     set(in_float ${variants})
-    list(TRANSFORM variants APPEND " -DSTORED_BF16=1")
+    list(TRANSFORM variants APPEND " -DSTORED_BF16=1 -DSTORED_B_BF16=1 -DSTORED_C_BF16=1")
     list(PREPEND variants ${in_float})
   endif()
   foreach(variant IN LISTS variants)

@@ -18,6 +18,12 @@ inline void check_tensor(std::string_view op, std::string_view what, const Tenso
                       to_string(shape));
 }
 
+/// Throws ShapeError unless `tensor` has exactly this shape and is f32 or bf16.
+inline void check_real(std::string_view op, std::string_view what, const Tensor& tensor,
+                       const Shape& shape) {
+  check_tensor(op, what, tensor, shape, tensor.dtype() == Dtype::bf16 ? Dtype::bf16 : Dtype::f32);
+}
+
 /// Throws ShapeError unless `tensor` has this many dimensions.
 inline void check_rank(std::string_view op, std::string_view what, const Tensor& tensor,
                        std::size_t rank) {

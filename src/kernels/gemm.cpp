@@ -2,12 +2,15 @@
 #include "kernels/gemm.h"
 
 #include "kernels/check.h"
+#include "kernels/matrix_unit.h"
 #include "tensor/device.h"
 
 namespace motley::op {
 
-const GemmProvider& choose_gemm(const Device& device, const GemmProblem& problem) {
-  if (device.family() == KernelFamily::cpu) return packed_gemm();
+const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
+  const Device& device = s.device();
+  if (device.family() == KernelFamily::cpu)
+    return problem.has_bf16() ? packed_bf16_gemm(find_matrix_unit(s)) : packed_gemm();
   // On a CPU, CLBlast is slower than our tiles and spends half a minute compiling.
   const bool real_gpu = device.info().kind == DeviceKind::gpu;
   return real_gpu && clblast_gemm().can_run(problem) ? clblast_gemm() : tiled_gemm();
@@ -15,7 +18,7 @@ const GemmProvider& choose_gemm(const Device& device, const GemmProblem& problem
 
 void multiply(Stream& s, const GemmProblem& problem) {
   if (problem.M == 0 || problem.N == 0) return;
-  choose_gemm(s.device(), problem).run(s, problem);
+  choose_gemm(s, problem).run(s, problem);
 }
 
 void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose transpose,
@@ -27,9 +30,9 @@ void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose tr
   const std::size_t M = a.dim(of_a ? 1 : 0);
   const std::size_t K = a.dim(of_a ? 0 : 1);
   const std::size_t N = b.dim(of_b ? 0 : 1);
-  check_tensor("matmul", "a", a, a.shape());
-  check_tensor("matmul", "b", b, of_b ? Shape{N, K} : Shape{K, N});
-  check_tensor("matmul", "c", c, {M, N});
+  check_real("matmul", "a", a, a.shape());
+  check_real("matmul", "b", b, of_b ? Shape{N, K} : Shape{K, N});
+  check_real("matmul", "c", c, {M, N});
   multiply(s, {.c = c,
                .a = a,
                .b = b,

@@ -5,21 +5,27 @@
 #include <string_view>
 
 #include "kernels/ops.h"
+#include "tensor/device.h"
 
 namespace motley::op {
 
-/// c = op(a) op(b) + bias, replaced or added to, all row-major f32. The inner size is K.
+/// c = op(a) op(b) + bias, replaced or added to, all row-major. The inner size is K.
 struct GemmProblem {
-  Tensor& c;           // [M, N]
-  const Tensor& a;     // [M, K], with Transpose::a [K, M]
-  const Tensor& b;     // [K, N], with Transpose::b [N, K]
-  const Tensor* bias;  // [N] or null
+  Tensor& c;           // [M, N], f32 or bf16
+  const Tensor& a;     // [M, K], with Transpose::a [K, M], f32 or bf16
+  const Tensor& b;     // [K, N], with Transpose::b [N, K], f32 or bf16
+  const Tensor* bias;  // [N] or null, f32
   std::size_t M;
   std::size_t N;
   std::size_t K;
   Transpose transpose;
   Into into;
 
+  /// Whether any of a, b and c is bf16. Then the factors are bf16, or are rounded to it where a
+  /// provider does not multiply by f32; sums are f32 in any case.
+  bool has_bf16() const {
+    return a.dtype() == Dtype::bf16 || b.dtype() == Dtype::bf16 || c.dtype() == Dtype::bf16;
+  }
   double flops() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
   }
@@ -37,19 +43,22 @@ class GemmProvider {
   virtual void run(Stream& s, const GemmProblem& problem) const = 0;
 };
 
-/// Register tiles over packed panels, for CPUs; takes every problem.
+/// Register tiles over packed panels, for CPUs; takes every problem in f32.
 const GemmProvider& packed_gemm();
 /// The same with the tile that CPUs with vectors of eight floats get, on any CPU: for tests.
 const GemmProvider& packed_gemm_for_eight_lanes();
+/// The same over panels of bf16, by the unit or in f32; takes every problem.
+const GemmProvider& packed_bf16_gemm(MatrixUnit unit);
+const GemmProvider& packed_bf16_gemm_for_eight_lanes();
 /// Local-memory tiles, for GPUs; takes every problem.
 const GemmProvider& tiled_gemm();
-/// CLBlast, for GPUs; takes sizes above 0 whose matrices have less than 2^31 elements.
+/// CLBlast, for GPUs; takes f32 of sizes above 0 whose matrices have less than 2^31 elements.
 const GemmProvider& clblast_gemm();
 
-/// The provider for this device and problem: packed for the `cpu` family; for the `gpu` family
-/// CLBlast on a real GPU where it can, tiled elsewhere. The same for every problem of one shape, so
-/// results repeat.
-const GemmProvider& choose_gemm(const Device& device, const GemmProblem& problem);
+/// The provider for this stream's device and problem: packed for the `cpu` family, with bf16 by the
+/// device's matrix unit; for the `gpu` family CLBlast on a real GPU where it can, tiled elsewhere.
+/// The same for every problem of one shape, so results repeat.
+const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem);
 /// Runs `problem` on the chosen provider; nothing for an empty c. Shapes are the caller's to check.
 void multiply(Stream& s, const GemmProblem& problem);
 

@@ -2,11 +2,7 @@
 // memory. gemm_packed.cpp cuts a problem into blocks and launches these.
 // lint: -DMR=12 -DNR=32
 // lint: -DMR=6 -DNR=16
-#include "common.clh"
-
-// A tile has MR rows and NR columns; its sums are MR * NR / 16 vectors that must stay in registers. MR is
-// a multiple of 2, NR of 16.
-#define VECTORS (NR / 16)
+#include "gemm_tile_cpu.clh"
 
 // sums[i][v] += a[min(i, last_row)][k] * b[k][v] for k = 0, 1, ..., K-1, in this order. a's element (i, k)
 // is at i * row_stride + k * k_stride; b is a panel [K, NR]. Rows past the last repeat it: nobody reads
@@ -33,38 +29,6 @@ inline void multiply(float16 sums[MR][VECTORS], global const float* a, size_t ro
   }
 }
 
-// c's tile at `c`, replaced by or grown by the sums plus the bias of its columns (which may be null).
-inline void store_tile(global float* c, size_t ldc, float16 sums[MR][VECTORS], uint rows, uint columns,
-                       global const float* bias, uint accumulate) {
-  if (rows == MR && columns == NR) {
-#pragma unroll
-    for (uint v = 0; v < VECTORS; ++v) {
-      const float16 offset = bias ? LOAD16(bias + 16 * v) : (float16)(0.0f);
-#pragma unroll
-      for (uint i = 0; i < MR; ++i) {
-        global float* out = c + i * ldc + 16 * v;
-        const float16 sum = bias ? sums[i][v] + offset : sums[i][v];
-        STORE16(out, accumulate ? LOAD16(out) + sum : sum);
-      }
-    }
-    return;
-  }
-  float16 spilled[MR * VECTORS];
-#pragma unroll
-  for (uint i = 0; i < MR; ++i) {
-#pragma unroll
-    for (uint v = 0; v < VECTORS; ++v) spilled[i * VECTORS + v] = sums[i][v];
-  }
-  const float* values = (const float*)spilled;
-  for (uint i = 0; i < rows; ++i) {
-    global float* out = c + i * ldc;
-    for (uint j = 0; j < columns; ++j) {
-      const float sum = bias ? values[i * NR + j] + bias[j] : values[i * NR + j];
-      out[j] = accumulate ? out[j] + sum : sum;
-    }
-  }
-}
-
 // One tile of c = a b for a row-major a: work-group (p, q) has rows p * MR on and the columns of panel q.
 // The rows' panels are the fast dimension, so that b's panel stays in the nearest cache.
 // c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
@@ -79,11 +43,7 @@ kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
-#pragma unroll
-  for (uint i = 0; i < MR; ++i) {
-#pragma unroll
-    for (uint v = 0; v < VECTORS; ++v) sums[i][v] = (float16)(0.0f);
-  }
+  clear_tile(sums);
   global const float* tile_a = a + row * lda + first_k;
   global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
   if (rows == MR) {
@@ -104,11 +64,7 @@ kernel void gemm_panels_cpu(global float* restrict c, global const float* restri
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
-#pragma unroll
-  for (uint i = 0; i < MR; ++i) {
-#pragma unroll
-    for (uint v = 0; v < VECTORS; ++v) sums[i][v] = (float16)(0.0f);
-  }
+  clear_tile(sums);
   global const float* panel_a = a + get_group_id(0) * (size_t)K * MR;
   global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
   multiply(sums, panel_a, 1, MR, MR - 1, panel_b, K);
@@ -116,10 +72,6 @@ kernel void gemm_panels_cpu(global float* restrict c, global const float* restri
 }
 
 // --- packing ---------------------------------------------------------------------------------------
-
-// A work-item packs this many k of several panels: long enough runs for the caches on both sides.
-#define PACK_K 16
-#define PACK_PANELS 8
 
 // packed[p][k][j] = x[first_k + k][first_column + p * NR + j], zero past the last column; x: [*, ldx].
 __attribute__((reqd_work_group_size(1, 1, 1)))
@@ -162,30 +114,6 @@ kernel void pack_transposed_rows_cpu(global float* restrict packed, global const
         for (uint i = 0; i < MR; ++i) out[i] = i < used ? in[i] : 0.0f;
       }
     }
-  }
-}
-
-// The two halves of a[0] b[0] a[1] b[1] ...
-#define ZIP_LOW(a, b) \
-  (float16)((a).s0, (b).s0, (a).s1, (b).s1, (a).s2, (b).s2, (a).s3, (b).s3, \
-            (a).s4, (b).s4, (a).s5, (b).s5, (a).s6, (b).s6, (a).s7, (b).s7)
-#define ZIP_HIGH(a, b) \
-  (float16)((a).s8, (b).s8, (a).s9, (b).s9, (a).sa, (b).sa, (a).sb, (b).sb, \
-            (a).sc, (b).sc, (a).sd, (b).sd, (a).se, (b).se, (a).sf, (b).sf)
-
-// Transposes 16 x 16 in place: interleaving row i with row i + 8 moves every bit of (row, column) one up;
-// four times exchanges row and column.
-inline void transpose16(float16 rows[16]) {
-#pragma unroll
-  for (uint round = 0; round < 4; ++round) {
-    float16 next[16];
-#pragma unroll
-    for (uint i = 0; i < 8; ++i) {
-      next[2 * i] = ZIP_LOW(rows[i], rows[i + 8]);
-      next[2 * i + 1] = ZIP_HIGH(rows[i], rows[i + 8]);
-    }
-#pragma unroll
-    for (uint i = 0; i < 16; ++i) rows[i] = next[i];
   }
 }
 

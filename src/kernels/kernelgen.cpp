@@ -121,9 +121,11 @@ std::vector<std::string> tokens(const std::string& s) {
 }
 
 /// C++ names of what a kernel may take: {OpenCL type, tag for buffers, type for scalars}.
-constexpr std::array<std::array<const char*, 3>, 9> known_types{{
+constexpr std::array<std::array<const char*, 3>, 11> known_types{{
     {"float", "F32", "float"},
-    {"stored", "Stored", ""},
+    {"stored", "Stored<0>", ""},
+    {"stored_b", "Stored<1>", ""},
+    {"stored_c", "Stored<2>", ""},
     {"half", "F16", ""},
     {"bf16", "BF16", ""},
     {"int", "I32", "std::int32_t"},

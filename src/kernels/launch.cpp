@@ -2,13 +2,24 @@
 
 namespace motley::detail {
 
-Dtype StoredFinder::dtype(const KernelInfo& info) const {
-  if (first_ == nullptr) return Dtype::f32;
-  const Dtype dtype = first_->dtype();
-  require<ShapeError>(dtype == Dtype::f32 || dtype == Dtype::bf16, "kernel.dtype",
-                      "kernel {}: its tensors are {}, it takes f32 or bf16; convert them first",
-                      info.name, name_of(dtype));
-  return dtype;
+StoredDtypes StoredFinder::dtypes(const KernelInfo& info) const {
+  StoredDtypes dtypes{};
+  for (std::size_t i = 0; i < num_stored_groups; ++i) {
+    dtypes[i] = first_[i] != nullptr ? first_[i]->dtype() : Dtype::f32;
+    require<ShapeError>(dtypes[i] == Dtype::f32 || dtypes[i] == Dtype::bf16, "kernel.dtype",
+                        "kernel {}: a tensor is {}, it takes f32 or bf16; convert it first",
+                        info.name, name_of(dtypes[i]));
+  }
+  return dtypes;
+}
+
+Defines with_stored(Defines defines, const StoredDtypes& dtypes) {
+  // As in stored.clh.
+  constexpr std::array names{"STORED_BF16", "STORED_B_BF16", "STORED_C_BF16"};
+  for (std::size_t i = 0; i < num_stored_groups; ++i) {
+    if (dtypes[i] == Dtype::bf16) defines.add(names[i], 1);
+  }
+  return defines;
 }
 
 void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dtype) {

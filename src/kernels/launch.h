@@ -3,6 +3,7 @@
 // converts, so a wrong type does not either.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <span>
@@ -21,8 +22,15 @@ struct F16 {
 struct BF16 {
   static constexpr Dtype dtype = Dtype::bf16;
 };
-/// The type in which activations are stored, f32 or bf16: one for all such arguments of a launch.
-struct Stored {};
+/// What may be f32 or bf16: activations, which are of one dtype in a launch (group 0, `stored`),
+/// and two more groups for products of mixed ones (`stored_b`, `stored_c`).
+template <int group>
+struct Stored {
+  static constexpr int number = group;
+};
+constexpr std::size_t num_stored_groups = 3;
+/// By group.
+using StoredDtypes = std::array<Dtype, num_stored_groups>;
 struct I32 {
   static constexpr Dtype dtype = Dtype::i32;
 };
@@ -76,8 +84,8 @@ namespace detail {
 /// Sets argument after argument of one kernel.
 class ArgumentSetter {
  public:
-  /// `stored` is the dtype of the arguments that are Stored.
-  ArgumentSetter(cl_kernel kernel, const KernelInfo& info, Dtype stored)
+  /// `stored` are the dtypes of the arguments that are Stored.
+  ArgumentSetter(cl_kernel kernel, const KernelInfo& info, const StoredDtypes& stored)
       : kernel_(kernel), info_(info), stored_(stored) {}
 
   /// Of all buffers that were set.
@@ -86,8 +94,8 @@ class ArgumentSetter {
   template <class A>
   void operator()(const char* name, const A& argument) {
     if constexpr (requires { argument.tensor; }) {
-      if constexpr (std::same_as<typename A::Element, Stored>) {
-        set_buffer(name, argument.tensor, stored_);
+      if constexpr (requires { A::Element::number; }) {
+        set_buffer(name, argument.tensor, stored_[A::Element::number]);
       } else {
         set_buffer(name, argument.tensor, A::Element::dtype);
       }
@@ -102,45 +110,46 @@ class ArgumentSetter {
 
   cl_kernel kernel_;
   const KernelInfo& info_;
-  Dtype stored_;
+  StoredDtypes stored_;
   cl_uint index_ = 0;
   std::size_t bytes_ = 0;
 };
 
-/// Finds the dtype of a launch's Stored arguments: that of the first of them that is given.
+/// Finds the dtypes of a launch's Stored arguments: those of the first that is given of each group.
 class StoredFinder {
  public:
-  /// f32 for a kernel without any. Throws ShapeError for a dtype that nothing is stored in.
-  Dtype dtype(const KernelInfo& info) const;
+  /// f32 for a group of which there is none. Throws ShapeError for a dtype that is not f32 or bf16.
+  StoredDtypes dtypes(const KernelInfo& info) const;
 
   template <class A>
   void operator()(const char*, const A& argument) {
-    if constexpr (requires { argument.tensor; }) {
-      if constexpr (std::same_as<typename A::Element, Stored>) {
-        if (first_ == nullptr && argument.tensor != nullptr && !argument.tensor->empty())
-          first_ = argument.tensor;
-      }
+    if constexpr (requires { A::Element::number; }) {
+      const Tensor*& first = first_[A::Element::number];
+      if (first == nullptr && argument.tensor != nullptr && !argument.tensor->empty())
+        first = argument.tensor;
     }
   }
 
  private:
-  const Tensor* first_ = nullptr;
+  std::array<const Tensor*, num_stored_groups> first_{};
 };
+
+/// `defines` with those that say which groups are bf16.
+Defines with_stored(Defines defines, const StoredDtypes& dtypes);
 
 }  // namespace detail
 
 /// Enqueues a kernel: launch(s, {.groups = {rows, 1, 1}}, k::rms_norm_fwd{.y = y, ...}).
 /// `flops`, where an op knows them, are for profiles. Throws ShapeError when a tensor's dtype is
-/// not the kernel's or Stored tensors differ in theirs, DeviceError when OpenCL refuses.
+/// not the kernel's or Stored tensors of a group differ, DeviceError when OpenCL refuses.
 template <class K>
-void launch(Stream& s, const Grid& grid, const K& arguments, Defines defines = {},
+void launch(Stream& s, const Grid& grid, const K& arguments, const Defines& defines = {},
             double flops = 0) {
   detail::StoredFinder stored;
   arguments.each(stored);
-  const Dtype dtype = stored.dtype(K::info);
-  if (dtype == Dtype::bf16) defines.add("STORED_BF16", 1);
-  cl_kernel kernel = s.kernel(K::info, defines);
-  detail::ArgumentSetter set(kernel, K::info, dtype);
+  const StoredDtypes dtypes = stored.dtypes(K::info);
+  cl_kernel kernel = s.kernel(K::info, detail::with_stored(defines, dtypes));
+  detail::ArgumentSetter set(kernel, K::info, dtypes);
   arguments.each(set);
   s.enqueue(kernel, K::info, grid, {.flops = flops, .bytes = static_cast<double>(set.bytes())});
 }

@@ -20,9 +20,9 @@ void linear(Stream& s, Tensor& y, const Tensor& x, const Tensor& w, const Tensor
   const std::size_t N = x.dim(0);
   const std::size_t I = x.dim(1);
   const std::size_t O = w.dim(0);
-  check_tensor("linear", "x", x, {N, I});
-  check_tensor("linear", "w", w, {O, I});
-  check_tensor("linear", "y", y, {N, O});
+  check_real("linear", "x", x, {N, I});
+  check_real("linear", "w", w, {O, I});
+  check_real("linear", "y", y, {N, O});
   if (bias != nullptr) check_tensor("linear", "bias", *bias, {O});
   multiply(s, {.c = y,
                .a = x,
@@ -42,11 +42,11 @@ void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, con
   const std::size_t N = x.dim(0);
   const std::size_t I = x.dim(1);
   const std::size_t O = w.dim(0);
-  check_tensor("linear_backward", "x", x, {N, I});
-  check_tensor("linear_backward", "w", w, {O, I});
-  check_tensor("linear_backward", "dy", dy, {N, O});
+  check_real("linear_backward", "x", x, {N, I});
+  check_real("linear_backward", "w", w, {O, I});
+  check_real("linear_backward", "dy", dy, {N, O});
   if (gradients.dx != nullptr) {
-    check_tensor("linear_backward", "dx", *gradients.dx, {N, I});
+    check_real("linear_backward", "dx", *gradients.dx, {N, I});
     matmul(s, *gradients.dx, dy, w, Transpose::none, into_dx);
   }
   if (gradients.dw != nullptr) {

@@ -83,7 +83,9 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
 
 enum class Transpose { none, a, b };
 
-/// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K.
+/// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K. Each
+/// is f32 or bf16. With bf16 among them factors in f32 may be rounded to bf16; sums are f32 and are
+/// rounded once.
 void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose transpose, Into into);
 
 /// y = x w^T + bias. y: [N, O]; x: [N, I]; w: [O, I]; bias: [O] or null. With Into::accumulate y

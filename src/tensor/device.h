@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "tensor/device_info.h"
 #include "tensor/memory.h"
@@ -18,6 +19,9 @@ namespace motley {
 /// and explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
 enum class KernelFamily { cpu, gpu };
 
+/// What a device multiplies matrices of bf16 with, besides arithmetic in f32.
+enum class MatrixUnit { none, avx512_bf16 };
+
 /// Fresh tensors hold whatever was there before, or NaN so that a read before the first write
 /// shows.
 enum class FreshMemory { unspecified, poison };
@@ -29,6 +33,8 @@ struct DeviceSettings {
   std::filesystem::path cache_directory = {};
   /// Whether streams can tell when commands ran; see CommandProfile.
   bool profiled = false;
+  /// Whether products may use what kernels/matrix_unit.h finds.
+  bool matrix_units = true;
 };
 
 /// The settings that suit a device: its kind's family and the default cache directory; in debug
@@ -44,6 +50,10 @@ class Device {
 
   const DeviceInfo& info() const { return info_; }
   KernelFamily family() const { return settings_.family; }
+  /// Whether to look for a matrix unit, and what was found; no value before anybody looked.
+  bool may_use_matrix_units() const { return settings_.matrix_units; }
+  std::optional<MatrixUnit> matrix_unit() const { return matrix_unit_; }
+  void set_matrix_unit(MatrixUnit unit) { matrix_unit_ = unit; }
   MemoryPool& pool() { return pool_; }
   ProgramCache& programs() { return programs_; }
   /// The compute stream. Every op of a model runs here.
@@ -66,6 +76,7 @@ class Device {
   MemoryPool pool_;
   ProgramCache programs_;
   std::unique_ptr<CommandProfile> profile_;
+  std::optional<MatrixUnit> matrix_unit_;
   Stream stream_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/matrix_unit.h"
 #include "tests/kernels/gemm_test.h"
 
 namespace motley {
@@ -30,6 +31,46 @@ TEST(Gemm, OwnProvidersAgreeInEveryBit) {
   }
 }
 
+TEST(Gemm, OwnProvidersOfBf16AgreeInEveryBit) {
+  Device cpu = open_poisoned(KernelFamily::cpu);
+  Device gpu = open_poisoned(KernelFamily::gpu);
+  const bool has_unit = op::is_offered(cpu.info(), MatrixUnit::avx512_bf16);
+  const std::vector<ExactProduct> products = {
+      {1, 1, 1, Transpose::none, Into::replace, true},
+      {13, 33, 17, Transpose::none, Into::replace, true},
+      {12, 32, 600, Transpose::none, Into::accumulate, true},
+      {64, 65, 16, Transpose::a, Into::replace, false},
+      {41, 29, 2131, Transpose::a, Into::accumulate, true},
+      {11, 31, 47, Transpose::b, Into::accumulate, false},
+      {67, 130, 2178, Transpose::b, Into::replace, true},
+      {5, 9, 0, Transpose::b, Into::replace, true},
+  };
+  for (const Dtype weights : {Dtype::f32, Dtype::bf16}) {
+    for (const Dtype result : {Dtype::f32, Dtype::bf16}) {
+      const ProductDtypes dtypes{.a = Dtype::bf16, .b = weights, .c = result};
+      for (const ExactProduct& p : products) {
+        const auto& plain = op::packed_bf16_gemm(MatrixUnit::none);
+        const std::vector<float> c = multiply(cpu, plain, p, dtypes);
+        EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p, dtypes)) << "tiled, " << to_string(p);
+        EXPECT_EQ(c, multiply(cpu, op::packed_bf16_gemm_for_eight_lanes(), p, dtypes))
+            << to_string(p);
+        if (!has_unit) continue;
+        EXPECT_EQ(c, multiply(cpu, op::packed_bf16_gemm(MatrixUnit::avx512_bf16), p, dtypes))
+            << "AVX-512, " << to_string(p);
+      }
+    }
+  }
+}
+
+TEST(Gemm, OfF32FactorsIntoBf16RoundsOnce) {
+  Device cpu = open_poisoned(KernelFamily::cpu);
+  Device gpu = open_poisoned(KernelFamily::gpu);
+  const ExactProduct p{13, 33, 70, Transpose::b, Into::replace, true};
+  const ProductDtypes dtypes{.a = Dtype::f32, .b = Dtype::f32, .c = Dtype::bf16};
+  EXPECT_EQ(multiply(cpu, op::packed_bf16_gemm(MatrixUnit::none), p, dtypes),
+            multiply(gpu, op::tiled_gemm(), p, dtypes));
+}
+
 TEST(Gemm, OfNothingIsTheBias) {
   for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
     Device device = open_poisoned(family);
@@ -54,9 +95,21 @@ TEST(Gemm, EachFamilyHasItsProvider) {
                                 .K = 2,
                                 .transpose = Transpose::none,
                                 .into = Into::replace};
-  EXPECT_EQ(op::choose_gemm(cpu, problem).name(), "packed");
+  EXPECT_EQ(op::choose_gemm(cpu.stream(), problem).name(), "packed");
+  Tensor half = cpu.tensor({2, 2}, Dtype::bf16);
+  op::GemmProblem in_bf16{.c = c,
+                          .a = half,
+                          .b = c,
+                          .bias = nullptr,
+                          .M = 2,
+                          .N = 2,
+                          .K = 2,
+                          .transpose = Transpose::none,
+                          .into = Into::replace};
+  EXPECT_TRUE(op::choose_gemm(cpu.stream(), in_bf16).name().starts_with("packed bf16"));
+  EXPECT_EQ(op::choose_gemm(gpu.stream(), in_bf16).name(), "tiled");
   const bool real = gpu.info().kind == DeviceKind::gpu;
-  EXPECT_EQ(op::choose_gemm(gpu, problem).name(), real ? "clblast" : "tiled");
+  EXPECT_EQ(op::choose_gemm(gpu.stream(), problem).name(), real ? "clblast" : "tiled");
 }
 
 TEST(Gemm, ClblastLeavesEmptyAndHugeProductsToOthers) {

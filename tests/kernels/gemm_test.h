@@ -35,20 +35,33 @@ inline std::vector<float> small_integers(std::size_t size, std::uint64_t salt) {
   return values;
 }
 
-/// c as `provider` computes it on `device`.
+/// The dtypes of a product's matrices.
+struct ProductDtypes {
+  Dtype a = Dtype::f32;
+  Dtype b = Dtype::f32;
+  Dtype c = Dtype::f32;
+};
+
+/// A tensor of this dtype with small integers, which each dtype holds exactly.
+inline Tensor integers(Device& device, const Shape& shape, Dtype dtype, std::uint64_t salt) {
+  Tensor values = device.tensor(shape);
+  device.stream().write<float>(values, small_integers(values.size(), salt));
+  Tensor tensor = device.tensor(shape, dtype);
+  op::cast(device.stream(), tensor, values);
+  return tensor;
+}
+
+/// c as `provider` computes it on `device`, as floats.
 inline std::vector<float> multiply(Device& device, const op::GemmProvider& provider,
-                                   const ExactProduct& p) {
+                                   const ExactProduct& p, const ProductDtypes& dtypes = {}) {
   Stream& s = device.stream();
   const bool of_a = p.transpose == op::Transpose::a;
   const bool of_b = p.transpose == op::Transpose::b;
-  Tensor a = device.tensor(of_a ? Shape{p.K, p.M} : Shape{p.M, p.K});
-  Tensor b = device.tensor(of_b ? Shape{p.N, p.K} : Shape{p.K, p.N});
-  Tensor bias = device.tensor({p.N});
-  Tensor c = device.tensor({p.M, p.N});
-  s.write<float>(a, small_integers(a.size(), 1));
-  s.write<float>(b, small_integers(b.size(), 2));
-  s.write<float>(bias, small_integers(bias.size(), 3));
-  if (p.into == op::Into::accumulate) s.write<float>(c, small_integers(c.size(), 4));
+  const Tensor a = integers(device, of_a ? Shape{p.K, p.M} : Shape{p.M, p.K}, dtypes.a, 1);
+  const Tensor b = integers(device, of_b ? Shape{p.N, p.K} : Shape{p.K, p.N}, dtypes.b, 2);
+  const Tensor bias = integers(device, {p.N}, Dtype::f32, 3);
+  Tensor c = device.tensor({p.M, p.N}, dtypes.c);
+  if (p.into == op::Into::accumulate) c = integers(device, c.shape(), dtypes.c, 4);
   provider.run(s, {.c = c,
                    .a = a,
                    .b = b,
@@ -58,8 +71,10 @@ inline std::vector<float> multiply(Device& device, const op::GemmProvider& provi
                    .K = p.K,
                    .transpose = p.transpose,
                    .into = p.into});
-  std::vector<float> values(c.size());
-  s.read<float>(values, c);
+  Tensor wide = device.tensor(c.shape());
+  op::cast(s, wide, c);
+  std::vector<float> values(wide.size());
+  s.read<float>(values, wide);
   return values;
 }
 

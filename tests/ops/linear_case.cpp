@@ -17,10 +17,10 @@ Problem make_linear(const Sizes& sizes) {
   const bool accumulates = sizes[4] != 0;
   const op::Into into = accumulates ? op::Into::accumulate : op::Into::replace;
   Problem p;
-  p.inputs = {random_tensor({N, I}, 1), random_tensor({O, I}, 2)};
+  p.inputs = {random_activation({N, I}, 1), random_tensor({O, I}, 2)};
   if (has_bias) p.inputs.push_back(random_tensor({O}, 3));
-  p.outputs = {{{N, O}}};
-  if (accumulates) p.outputs[0] = random_tensor({N, O}, 4);
+  p.outputs = {activation({N, O})};
+  if (accumulates) p.outputs[0] = random_activation({N, O}, 4);
   p.run = [=](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::linear(s, out[0], in[0], in[1], has_bias ? &in[2] : nullptr, into);
   };

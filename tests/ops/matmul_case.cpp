@@ -16,10 +16,13 @@ Problem make_matmul(const Sizes& sizes) {
   const bool of_a = transpose == op::Transpose::a;
   const bool of_b = transpose == op::Transpose::b;
   Problem p;
-  p.inputs = {random_tensor(of_a ? Shape{K, M} : Shape{M, K}, 1),
+  // As a model multiplies: activations by a weight, or, for a weight's gradient, by activations.
+  p.inputs = {random_activation(of_a ? Shape{K, M} : Shape{M, K}, 1),
               random_tensor(of_b ? Shape{N, K} : Shape{K, N}, 2)};
-  p.outputs = {{{M, N}}};
-  if (accumulates) p.outputs[0] = random_tensor({M, N}, 3);
+  p.inputs[1].activation = of_a;
+  p.outputs = {activation({M, N})};
+  if (accumulates) p.outputs[0] = random_activation({M, N}, 3);
+  p.outputs[0].activation = !of_a;
   const op::Into into = accumulates ? op::Into::accumulate : op::Into::replace;
   p.run = [=](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::matmul(s, out[0], in[0], in[1], transpose, into);
@@ -38,7 +41,8 @@ Problem make_matmul(const Sizes& sizes) {
 }
 
 // Around the edges of every tile (6 and 12 rows; 16, 32 and 64 columns; 64 by 64), of the blocks of
-// k (16, 64 and 512) and of the packed blocks of columns (8192); primes; empty in each direction.
+// k (16, 64, 512 and, of bf16, 2048) and of the packed blocks of columns (8192 and 4096); primes;
+// empty in each direction.
 const Registered matmul(
     {.name = "matmul",
      .ops = {"matmul"},
@@ -49,7 +53,8 @@ const Registered matmul(
                     {5, 15, 65, 1, 1},   {7, 17, 64, 2, 1},   {63, 65, 63, 0, 0},
                     {64, 64, 64, 1, 0},  {65, 63, 65, 2, 0},  {25, 97, 31, 1, 0},
                     {97, 48, 127, 2, 0}, {37, 41, 511, 0, 1}, {29, 53, 513, 2, 0},
-                    {31, 40, 512, 1, 1}, {5, 8193, 3, 0, 0},  {257, 384, 193, 2, 0}},
+                    {31, 40, 512, 1, 1}, {5, 8193, 3, 0, 0},  {257, 384, 193, 2, 0},
+                    {7, 19, 2051, 0, 1}, {5, 33, 2050, 1, 1}, {3, 4099, 66, 2, 0}},
      .oclgrind_sizes = {{13, 33, 5, 0, 0}, {13, 17, 18, 1, 1}, {5, 35, 17, 2, 0}, {2, 3, 0, 0, 0}},
      .bench_sizes = {{2048, 1536, 384, 2, 0},
                      {2048, 1536, 384, 0, 0},
@@ -59,7 +64,8 @@ const Registered matmul(
                      {1024, 8192, 384, 2, 0},
                      {1024, 384, 8192, 0, 0},
                      {8192, 384, 1024, 1, 1}},
-     .make = make_matmul});
+     .make = make_matmul,
+     .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test

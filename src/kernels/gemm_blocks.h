@@ -1,0 +1,85 @@
+// How the products of CPUs cut a problem: tiles of sums, and blocks of columns and of k whose
+// packed panels stay in the caches (Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Multiplication", 2008). Shared by gemm_packed.cpp and gemm_packed_bf16.cpp.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/gemm.h"
+#include "tensor/checked.h"
+#include "tensor/device.h"
+#include "tensor/program.h"
+
+namespace motley::op {
+
+// As in gemm_tile_cpu.clh, gemm_cpu.cl and gemm_bf16_cpu.cl.
+inline constexpr std::size_t pack_panels = 8;
+inline constexpr std::size_t pack_k = 16;
+inline constexpr std::size_t pack_columns = 64;
+// Packed blocks of b are at most this large, however wide the matrix is.
+inline constexpr std::size_t max_packed_b_bytes = std::size_t{16} << 20;
+
+/// The tile's sums must fit the vector registers: 24 of 32 registers of 16 floats, 12 of 16 of 8.
+struct Tile {
+  std::size_t rows;
+  std::size_t columns;
+  Defines defines() const {
+    return {{"MR", static_cast<std::int64_t>(rows)}, {"NR", static_cast<std::int64_t>(columns)}};
+  }
+};
+
+/// For a CPU whose vectors have so many floats.
+inline Tile tile_for(std::size_t lanes) {
+  return lanes >= 16 ? Tile{12, 32} : Tile{6, 16};
+}
+
+/// How many floats a vector of the device has.
+inline std::size_t lanes_of(const Device& device) {
+  cl_uint lanes = 0;
+  check_cl(device.info().handle.getInfo(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &lanes),
+           "clGetDeviceInfo");
+  return lanes;
+}
+
+inline std::uint32_t u32(std::size_t value) {
+  return narrow<std::uint32_t>(value);
+}
+
+/// Columns [first_column, first_column + columns) of the product and k in [first_k, first_k + K).
+struct Block {
+  std::size_t first_column;
+  std::size_t columns;
+  std::size_t first_k;
+  std::size_t K;
+};
+
+/// The lengths of a problem's blocks.
+struct BlockSizes {
+  std::size_t columns;
+  std::size_t K;
+
+  /// Of at most `most_k`, for packed elements of `element_bytes`.
+  static BlockSizes of(const GemmProblem& p, const Tile& tile, std::size_t most_k,
+                       std::size_t element_bytes) {
+    const std::size_t all_columns = round_up(p.N, tile.columns);
+    const std::size_t most_columns =
+        max_packed_b_bytes / element_bytes / most_k / tile.columns * tile.columns;
+    return {std::min(all_columns, most_columns), std::min(p.K, most_k)};
+  }
+};
+
+/// Calls `begin_k(first_k, K)` for each block of k in ascending order and, after it, `run(Block)`
+/// for each block of columns. An empty sum is one block without any k: its result is still written.
+template <class BeginK, class Run>
+void for_each_block(const GemmProblem& p, const BlockSizes& sizes, BeginK&& begin_k, Run&& run) {
+  std::size_t first_k = 0;
+  do {
+    const std::size_t K = std::min(p.K - first_k, sizes.K);
+    begin_k(first_k, K);
+    for (std::size_t first = 0; first < p.N; first += sizes.columns)
+      run(Block{first, std::min(p.N - first, sizes.columns), first_k, K});
+    first_k += K;
+  } while (first_k < p.K);
+}
+
+}  // namespace motley::op
