@@ -1,5 +1,6 @@
 // Sums of a matrix's columns for GPUs, in two launches: blocks of rows, then the blocks' sums.
 #include "common.clh"
+#include "stored.clh"
 
 // Rows of one block; as in linear.cpp. The blocks depend on N alone, so the order of additions does too.
 #define ROWS 128
@@ -10,7 +11,7 @@
 // sums rows y, y + 4, ... of column x, and the four sums are added as a tree in local memory.
 // partial: [blocks, C]; x: [N, C].
 __attribute__((reqd_work_group_size(64, 4, 1)))
-kernel void column_sum_blocks_gpu(global float* restrict partial, global const float* restrict x, uint N,
+kernel void column_sum_blocks_gpu(global float* restrict partial, global const stored* restrict x, uint N,
                                   uint C) {
   local float sums[PARTS][COLUMNS];
   const uint lane = (uint)get_local_id(0);
@@ -19,7 +20,7 @@ kernel void column_sum_blocks_gpu(global float* restrict partial, global const f
   const size_t first = get_group_id(1) * ROWS;
   float sum = 0.0f;
   for (uint i = part; i < ROWS; i += PARTS) {
-    if (c < C && first + i < N) sum += x[(first + i) * C + c];
+    if (c < C && first + i < N) sum += load(x + (first + i) * C + c);
   }
   sums[part][lane] = sum;
   barrier(CLK_LOCAL_MEM_FENCE);

@@ -2,10 +2,11 @@
 // A row takes `chunks` groups of 256 columns; rows and chunks share the first grid dimension because
 // GPUs limit the others to 65535 groups.
 #include "common.clh"
+#include "stored.clh"
 
 // y[n] = table[tokens[n]]. A token that the table does not have gives a row of NaN, so that it shows.
 __attribute__((reqd_work_group_size(256, 1, 1)))
-kernel void embedding_fwd(global float* restrict y,            // [N, C]
+kernel void embedding_fwd(global stored* restrict y,           // [N, C]
                           global const int* restrict tokens,   // [N]
                           global const float* restrict table,  // [V, C]
                           uint V, uint C, uint chunks) {
@@ -13,15 +14,15 @@ kernel void embedding_fwd(global float* restrict y,            // [N, C]
   const size_t c = get_group_id(0) % chunks * 256 + get_local_id(0);
   if (c >= C) return;
   const uint token = (uint)tokens[n];  // a negative one becomes huge
-  y[n * C + c] = token < V ? table[(size_t)token * C + c] : NAN;
+  store(y + n * C + c, token < V ? table[(size_t)token * C + c] : NAN);
 }
 
 // y[b*T + t] += table[t].
 __attribute__((reqd_work_group_size(256, 1, 1)))
-kernel void position_embedding_fwd(global float* restrict y,            // [B*T, C]
+kernel void position_embedding_fwd(global stored* restrict y,           // [B*T, C]
                                    global const float* restrict table,  // [T, C]
                                    uint T, uint C, uint chunks) {
   const size_t n = get_group_id(0) / chunks;
   const size_t c = get_group_id(0) % chunks * 256 + get_local_id(0);
-  if (c < C) y[n * C + c] += table[n % T * C + c];
+  if (c < C) store(y + n * C + c, load(y + n * C + c) + table[n % T * C + c]);
 }

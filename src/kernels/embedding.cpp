@@ -26,7 +26,7 @@ void check_positions(std::string_view op, const Tensor& activations, const Tenso
                      std::size_t T) {
   check_rank(op, "table", table, 2);
   check_rank(op, "y", activations, 2);
-  check_tensor(op, "y", activations, {activations.dim(0), table.dim(1)});
+  check_real(op, "y", activations, {activations.dim(0), table.dim(1)});
   check_tensor(op, "table", table, table.shape());
   require<ShapeError>(
       T > 0 && T <= table.dim(0) && activations.dim(0) % T == 0, "op.shape",
@@ -43,7 +43,7 @@ void embedding(Stream& s, Tensor& y, const Tensor& tokens, const Tensor& table) 
   const std::size_t N = tokens.dim(0);
   const std::size_t V = table.dim(0);
   const std::size_t C = table.dim(1);
-  check_tensor("embedding", "y", y, {N, C});
+  check_real("embedding", "y", y, {N, C});
   check_tensor("embedding", "tokens", tokens, {N}, Dtype::i32);
   check_tensor("embedding", "table", table, {V, C});
   const RowGrid rows = row_grid(N, C);
@@ -65,7 +65,7 @@ void embedding_backward(Stream& s, Tensor& dtable, const Tensor& dy, const Token
   const std::size_t C = dtable.dim(1);
   const std::size_t U = index.rows.dim(0);
   check_tensor(op, "dtable", dtable, {V, C});
-  check_tensor(op, "dy", dy, {dy.dim(0), C});
+  check_real(op, "dy", dy, {dy.dim(0), C});
   check_tensor(op, "rows", index.rows, {U}, Dtype::i32);
   check_tensor(op, "starts", index.starts, {U + 1}, Dtype::i32);
   check_tensor(op, "positions", index.positions, {dy.dim(0)}, Dtype::i32);

@@ -60,7 +60,7 @@ void column_sum(Stream& s, Tensor& out, const Tensor& x) {
   check_rank("column_sum", "x", x, 2);
   const std::size_t N = x.dim(0);
   const std::size_t C = x.dim(1);
-  check_tensor("column_sum", "x", x, {N, C});
+  check_real("column_sum", "x", x, {N, C});
   check_tensor("column_sum", "out", out, {C});
   const auto columns = narrow<std::uint32_t>(C);
   const auto rows = narrow<std::uint32_t>(N);

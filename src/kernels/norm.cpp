@@ -39,7 +39,7 @@ void rms_norm(Stream& s, Tensor& y, Tensor& rstd, const Tensor& x, const Tensor&
   check_rank("rms_norm", "x", x, 2);
   const std::size_t N = x.dim(0);
   const auto C = narrow<std::uint32_t>(x.dim(1));
-  check_tensor("rms_norm", "y", y, x.shape());
+  check_tensor("rms_norm", "y", y, x.shape(), x.dtype());
   check_tensor("rms_norm", "rstd", rstd, {N});
   check_tensor("rms_norm", "w", w, {C});
   const Grid grid = row_grid(s, N);
@@ -55,9 +55,9 @@ void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, cons
   check_rank("rms_norm_backward", "x", x, 2);
   const auto N = narrow<std::uint32_t>(x.dim(0));
   const auto C = narrow<std::uint32_t>(x.dim(1));
-  check_tensor("rms_norm_backward", "dx", dx, x.shape());
+  check_tensor("rms_norm_backward", "dx", dx, x.shape(), x.dtype());
   check_tensor("rms_norm_backward", "dw", dw, {C});
-  check_tensor("rms_norm_backward", "dy", dy, x.shape());
+  check_tensor("rms_norm_backward", "dy", dy, x.shape(), x.dtype());
   check_tensor("rms_norm_backward", "w", w, {C});
   check_tensor("rms_norm_backward", "rstd", rstd, {N});
   const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
@@ -89,7 +89,7 @@ void layer_norm(Stream& s, Tensor& y, LayerNormSaved& saved, const Tensor& x, co
   check_rank("layer_norm", "x", x, 2);
   const std::size_t N = x.dim(0);
   const auto C = narrow<std::uint32_t>(x.dim(1));
-  check_tensor("layer_norm", "y", y, x.shape());
+  check_tensor("layer_norm", "y", y, x.shape(), x.dtype());
   check_tensor("layer_norm", "mean", saved.mean, {N});
   check_tensor("layer_norm", "rstd", saved.rstd, {N});
   check_tensor("layer_norm", "w", w, {C});
@@ -123,10 +123,10 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
   check_rank("layer_norm_backward", "x", x, 2);
   const auto N = narrow<std::uint32_t>(x.dim(0));
   const auto C = narrow<std::uint32_t>(x.dim(1));
-  check_tensor("layer_norm_backward", "dx", dx, x.shape());
+  check_tensor("layer_norm_backward", "dx", dx, x.shape(), x.dtype());
   check_tensor("layer_norm_backward", "dw", gradients.dw, {C});
   check_tensor("layer_norm_backward", "db", gradients.db, {C});
-  check_tensor("layer_norm_backward", "dy", dy, x.shape());
+  check_tensor("layer_norm_backward", "dy", dy, x.shape(), x.dtype());
   check_tensor("layer_norm_backward", "w", w, {C});
   check_tensor("layer_norm_backward", "mean", saved.mean, {N});
   check_tensor("layer_norm_backward", "rstd", saved.rstd, {N});

@@ -2,39 +2,40 @@
 // row. Backward: one work-item a block of rows, which also sums the block's share of dw and db; norm.cl
 // adds the blocks up. A row is summed in sixteen lanes, the lanes as a fixed tree, the tail in order.
 #include "common.clh"
+#include "stored.clh"
 #include "norm.clh"
 
 // y[n,c] = x[n,c] * rstd[n] * w[c], rstd = 1/sqrt(mean_c(x^2) + eps).
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void rms_norm_fwd_cpu(global float* restrict y,        // [N, C]
-                             global float* restrict rstd,     // [N]
-                             global const float* restrict x,  // [N, C]
-                             global const float* restrict w,  // [C]
+kernel void rms_norm_fwd_cpu(global stored* restrict y,        // [N, C]
+                             global float* restrict rstd,      // [N]
+                             global const stored* restrict x,  // [N, C]
+                             global const float* restrict w,   // [C]
                              uint C, float eps) {
   const size_t n = get_group_id(0);
-  global const float* row = x + n * C;
+  global const stored* row = x + n * C;
   float16 lanes = (float16)(0.0f);
   uint c = 0;
   for (; c + 16 <= C; c += 16) {
-    const float16 v = LOAD16(row + c);
+    const float16 v = load16(row + c);
     lanes = fma(v, v, lanes);
   }
   float total = sum16(lanes);
-  for (; c < C; ++c) total = fma(row[c], row[c], total);
+  for (; c < C; ++c) total = fma(load(row + c), load(row + c), total);
   const float r = 1.0f / sqrt(total / (float)C + eps);
   rstd[n] = r;
-  global float* out = y + n * C;
-  for (c = 0; c + 16 <= C; c += 16) STORE16(out + c, LOAD16(row + c) * r * LOAD16(w + c));
-  for (; c < C; ++c) out[c] = row[c] * r * w[c];
+  global stored* out = y + n * C;
+  for (c = 0; c + 16 <= C; c += 16) store16(out + c, load16(row + c) * r * LOAD16(w + c));
+  for (; c < C; ++c) store(out + c, load(row + c) * r * w[c]);
 }
 
 // Per row, with xhat = x rstd and g = dy w: dx = rstd (g - xhat mean(g xhat)), added when `accumulate`.
 // partial[block, c] = sum over the block's rows of dy xhat, in order.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void rms_norm_bwd_cpu(global float* restrict dx,          // [N, C]
+kernel void rms_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
                              global float* restrict partial,     // [blocks, C]
-                             global const float* restrict dy,    // [N, C]
-                             global const float* restrict x,     // [N, C]
+                             global const stored* restrict dy,   // [N, C]
+                             global const stored* restrict x,    // [N, C]
                              global const float* restrict w,     // [C]
                              global const float* restrict rstd,  // [N]
                              uint N, uint C, uint accumulate) {
@@ -43,30 +44,30 @@ kernel void rms_norm_bwd_cpu(global float* restrict dx,          // [N, C]
   for (uint c = 0; c < C; ++c) dw[c] = 0.0f;
   const size_t end = min((block + 1) * NORM_BLOCK_ROWS, (size_t)N);
   for (size_t n = block * NORM_BLOCK_ROWS; n < end; ++n) {
-    global const float* dy_row = dy + n * C;
-    global const float* x_row = x + n * C;
-    global float* dx_row = dx + n * C;
+    global const stored* dy_row = dy + n * C;
+    global const stored* x_row = x + n * C;
+    global stored* dx_row = dx + n * C;
     const float r = rstd[n];
     float16 lanes = (float16)(0.0f);
     uint c = 0;
     for (; c + 16 <= C; c += 16) {
-      lanes = fma(LOAD16(dy_row + c) * LOAD16(w + c), LOAD16(x_row + c) * r, lanes);
+      lanes = fma(load16(dy_row + c) * LOAD16(w + c), load16(x_row + c) * r, lanes);
     }
     float total = sum16(lanes);
-    for (; c < C; ++c) total = fma(dy_row[c] * w[c], x_row[c] * r, total);
+    for (; c < C; ++c) total = fma(load(dy_row + c) * w[c], load(x_row + c) * r, total);
     const float mean = total / (float)C;
     for (c = 0; c + 16 <= C; c += 16) {
-      const float16 d = LOAD16(dy_row + c);
-      const float16 xhat = LOAD16(x_row + c) * r;
+      const float16 d = load16(dy_row + c);
+      const float16 xhat = load16(x_row + c) * r;
       const float16 v = r * fma(-mean, xhat, d * LOAD16(w + c));
-      STORE16(dx_row + c, accumulate ? LOAD16(dx_row + c) + v : v);
+      store16(dx_row + c, accumulate ? load16(dx_row + c) + v : v);
       STORE16(dw + c, fma(d, xhat, LOAD16(dw + c)));
     }
     for (; c < C; ++c) {
-      const float xhat = x_row[c] * r;
-      const float v = r * fma(-mean, xhat, dy_row[c] * w[c]);
-      dx_row[c] = accumulate ? dx_row[c] + v : v;
-      dw[c] = fma(dy_row[c], xhat, dw[c]);
+      const float xhat = load(x_row + c) * r;
+      const float v = r * fma(-mean, xhat, load(dy_row + c) * w[c]);
+      store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
+      dw[c] = fma(load(dy_row + c), xhat, dw[c]);
     }
   }
 }
@@ -74,45 +75,45 @@ kernel void rms_norm_bwd_cpu(global float* restrict dx,          // [N, C]
 // y = (x - mean) rstd w + b per row. The variance is summed in a second pass over x - mean: the mean of
 // squares minus the square of the mean would cancel.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void layer_norm_fwd_cpu(global float* restrict y,        // [N, C]
-                               global float* restrict mean,     // [N]
-                               global float* restrict rstd,     // [N]
-                               global const float* restrict x,  // [N, C]
-                               global const float* restrict w,  // [C]
-                               global const float* restrict b,  // [C]
+kernel void layer_norm_fwd_cpu(global stored* restrict y,        // [N, C]
+                               global float* restrict mean,      // [N]
+                               global float* restrict rstd,      // [N]
+                               global const stored* restrict x,  // [N, C]
+                               global const float* restrict w,   // [C]
+                               global const float* restrict b,   // [C]
                                uint C, float eps) {
   const size_t n = get_group_id(0);
-  global const float* row = x + n * C;
+  global const stored* row = x + n * C;
   float16 lanes = (float16)(0.0f);
   uint c = 0;
-  for (; c + 16 <= C; c += 16) lanes += LOAD16(row + c);
+  for (; c + 16 <= C; c += 16) lanes += load16(row + c);
   float total = sum16(lanes);
-  for (; c < C; ++c) total += row[c];
+  for (; c < C; ++c) total += load(row + c);
   const float m = total / (float)C;
   lanes = (float16)(0.0f);
   for (c = 0; c + 16 <= C; c += 16) {
-    const float16 v = LOAD16(row + c) - m;
+    const float16 v = load16(row + c) - m;
     lanes = fma(v, v, lanes);
   }
   total = sum16(lanes);
-  for (; c < C; ++c) total = fma(row[c] - m, row[c] - m, total);
+  for (; c < C; ++c) total = fma(load(row + c) - m, load(row + c) - m, total);
   const float r = 1.0f / sqrt(total / (float)C + eps);
   mean[n] = m;
   rstd[n] = r;
-  global float* out = y + n * C;
+  global stored* out = y + n * C;
   for (c = 0; c + 16 <= C; c += 16) {
-    STORE16(out + c, fma((LOAD16(row + c) - m) * r, LOAD16(w + c), LOAD16(b + c)));
+    store16(out + c, fma((load16(row + c) - m) * r, LOAD16(w + c), LOAD16(b + c)));
   }
-  for (; c < C; ++c) out[c] = fma((row[c] - m) * r, w[c], b[c]);
+  for (; c < C; ++c) store(out + c, fma((load(row + c) - m) * r, w[c], b[c]));
 }
 
 // Per row, with xhat = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - xhat mean(g xhat)), added
 // when `accumulate`. partial[block, 0, c] sums dy xhat (dw) over the block's rows, [block, 1, c] dy (db).
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void layer_norm_bwd_cpu(global float* restrict dx,          // [N, C]
+kernel void layer_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
                                global float* restrict partial,     // [blocks, 2, C]
-                               global const float* restrict dy,    // [N, C]
-                               global const float* restrict x,     // [N, C]
+                               global const stored* restrict dy,   // [N, C]
+                               global const stored* restrict x,    // [N, C]
                                global const float* restrict w,     // [C]
                                global const float* restrict mean,  // [N]
                                global const float* restrict rstd,  // [N]
@@ -123,42 +124,42 @@ kernel void layer_norm_bwd_cpu(global float* restrict dx,          // [N, C]
   for (size_t c = 0; c < 2 * (size_t)C; ++c) dw[c] = 0.0f;
   const size_t end = min((block + 1) * NORM_BLOCK_ROWS, (size_t)N);
   for (size_t n = block * NORM_BLOCK_ROWS; n < end; ++n) {
-    global const float* dy_row = dy + n * C;
-    global const float* x_row = x + n * C;
-    global float* dx_row = dx + n * C;
+    global const stored* dy_row = dy + n * C;
+    global const stored* x_row = x + n * C;
+    global stored* dx_row = dx + n * C;
     const float m = mean[n];
     const float r = rstd[n];
     float16 g_lanes = (float16)(0.0f);
     float16 gx_lanes = (float16)(0.0f);
     uint c = 0;
     for (; c + 16 <= C; c += 16) {
-      const float16 g = LOAD16(dy_row + c) * LOAD16(w + c);
+      const float16 g = load16(dy_row + c) * LOAD16(w + c);
       g_lanes += g;
-      gx_lanes = fma(g, (LOAD16(x_row + c) - m) * r, gx_lanes);
+      gx_lanes = fma(g, (load16(x_row + c) - m) * r, gx_lanes);
     }
     float g_total = sum16(g_lanes);
     float gx_total = sum16(gx_lanes);
     for (; c < C; ++c) {
-      const float g = dy_row[c] * w[c];
+      const float g = load(dy_row + c) * w[c];
       g_total += g;
-      gx_total = fma(g, (x_row[c] - m) * r, gx_total);
+      gx_total = fma(g, (load(x_row + c) - m) * r, gx_total);
     }
     const float g_mean = g_total / (float)C;
     const float gx_mean = gx_total / (float)C;
     for (c = 0; c + 16 <= C; c += 16) {
-      const float16 d = LOAD16(dy_row + c);
-      const float16 xhat = (LOAD16(x_row + c) - m) * r;
+      const float16 d = load16(dy_row + c);
+      const float16 xhat = (load16(x_row + c) - m) * r;
       const float16 v = r * fma(-gx_mean, xhat, d * LOAD16(w + c) - g_mean);
-      STORE16(dx_row + c, accumulate ? LOAD16(dx_row + c) + v : v);
+      store16(dx_row + c, accumulate ? load16(dx_row + c) + v : v);
       STORE16(dw + c, fma(d, xhat, LOAD16(dw + c)));
       STORE16(db + c, LOAD16(db + c) + d);
     }
     for (; c < C; ++c) {
-      const float xhat = (x_row[c] - m) * r;
-      const float v = r * fma(-gx_mean, xhat, dy_row[c] * w[c] - g_mean);
-      dx_row[c] = accumulate ? dx_row[c] + v : v;
-      dw[c] = fma(dy_row[c], xhat, dw[c]);
-      db[c] += dy_row[c];
+      const float xhat = (load(x_row + c) - m) * r;
+      const float v = r * fma(-gx_mean, xhat, load(dy_row + c) * w[c] - g_mean);
+      store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
+      dw[c] = fma(load(dy_row + c), xhat, dw[c]);
+      db[c] += load(dy_row + c);
     }
   }
 }

@@ -3,9 +3,12 @@
 //
 // Letters: B batch, T time, N = B*T tokens, C channels, H heads, G key/value heads, D head size,
 // F mlp width, V vocabulary. dX is the gradient of the loss with respect to X. Tensors are f32
-// unless said otherwise. Parameter gradients are added to (+=), activation gradients are written
-// (=) unless an Into says otherwise. Every op gives the same bits for the same input, run after
-// run. All throw ShapeError when tensors do not fit together.
+// unless said otherwise. Activations (x, y, qkv, gate_up) and their gradients may be bf16 instead,
+// all of one call alike: ops compute in f32 all the same and round where they write, to nearest
+// even. Parameters, their gradients and what is saved of a row (rstd, lse) are f32. Parameter
+// gradients are added to (+=), activation gradients are written (=) unless an Into says otherwise.
+// Every op gives the same bits for the same input, run after run. All throw ShapeError when tensors
+// do not fit together.
 #pragma once
 
 #include <cstddef>

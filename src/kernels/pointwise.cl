@@ -1,14 +1,14 @@
 // Adding and converting, on CPUs and GPUs alike: one work-item an element; both are bound by memory.
 #include "common.clh"
-#include "bf16.clh"
+#include "stored.clh"
 
 #define GROUP 256
 
 // y[i] += x[i].
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-kernel void add_into(global float* restrict y, global const float* restrict x, ulong size) {
+kernel void add_into(global stored* restrict y, global const stored* restrict x, ulong size) {
   const size_t i = get_global_id(0);
-  if (i < size) y[i] += x[i];
+  if (i < size) store(y + i, load(y + i) + load(x + i));
 }
 
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))

@@ -26,8 +26,8 @@ void convert(Stream& s, Tensor& y, const Tensor& x) {
 }  // namespace
 
 void add(Stream& s, Tensor& y, const Tensor& x) {
-  check_tensor("add", "x", x, y.shape());
-  check_tensor("add", "y", y, y.shape());
+  check_real("add", "y", y, y.shape());
+  check_tensor("add", "x", x, y.shape(), y.dtype());
   launch(s, grid_for(x.size()), k::add_into{.y = y, .x = x, .size = std::uint64_t{x.size()}});
 }
 

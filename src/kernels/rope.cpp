@@ -22,7 +22,7 @@ void rotate(std::string_view op, Stream& s, Tensor& qkv, const Tensor& table,
                       "{}: D is {}, it must be even to be rotated in pairs", op, shape.D);
   const std::size_t N = checked_mul(shape.B, shape.T);
   const std::size_t stride = qkv_width(shape);
-  check_tensor(op, "qkv", qkv, {N, stride});
+  check_real(op, "qkv", qkv, {N, stride});
   check_rank(op, "table", table, 2);
   require<ShapeError>(table.dim(0) >= shape.T && table.dim(1) == shape.D, "op.shape",
                       "{}: table is {}, it must be [{} or more, {}]", op, to_string(table.shape()),

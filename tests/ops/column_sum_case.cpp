@@ -9,7 +9,7 @@ Problem make_column_sum(const Sizes& sizes) {
   const std::size_t N = sizes[0];
   const std::size_t C = sizes[1];
   Problem p;
-  p.inputs = {random_tensor({N, C}, 1)};
+  p.inputs = {random_activation({N, C}, 1)};
   p.outputs = {random_tensor({C}, 2)};
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::column_sum(s, out[0], in[0]);
@@ -33,7 +33,8 @@ const Registered column_sum(
          {{0, 5}, {1, 1}, {3, 15}, {4, 16}, {5, 17}, {127, 63}, {128, 64}, {129, 65}, {1031, 131}},
      .oclgrind_sizes = {{5, 17}, {130, 3}},
      .bench_sizes = {{2048, 384}, {2048, 1536}},
-     .make = make_column_sum});
+     .make = make_column_sum,
+     .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test

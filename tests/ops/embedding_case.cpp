@@ -47,7 +47,7 @@ Problem make_embedding(const Sizes& sizes) {
   const std::size_t C = sizes[2];
   Problem p;
   p.inputs = embedding_inputs(random_tensor({V, C}, 1), random_integers({N}, 2, V));
-  p.outputs = {{{N, C}}};
+  p.outputs = {activation({N, C})};
   p.run = run_embedding;
   p.reference = embedding_reference;
   p.depth = 0;
@@ -74,7 +74,8 @@ const Registered embedding({.name = "embedding",
                                            {40, 1, 33}},
                             .oclgrind_sizes = {{5, 3, 17}, {3, 8, 2}},
                             .bench_sizes = {{2048, 8192, 384}, {4096, 50257, 768}},
-                            .make = make_embedding});
+                            .make = make_embedding,
+                            .bf16 = true});
 
 /// Tokens that a table of V rows does not have among others.
 HostTensor stray_tokens(double V) {
@@ -88,7 +89,7 @@ Problem make_stray_embedding(const Sizes& sizes) {
   const std::size_t C = sizes[1];
   Problem p;
   p.inputs = embedding_inputs(random_tensor({V, C}, 1), stray_tokens(static_cast<double>(V)));
-  p.outputs = {{{9, C}}};
+  p.outputs = {activation({9, C})};
   p.run = run_embedding;
   p.reference = embedding_reference;
   p.depth = 0;
@@ -100,13 +101,14 @@ const Registered stray_embedding({.name = "embedding_of_stray_tokens",
                                   .test_sizes = {{4, 17}, {1, 3}},
                                   .oclgrind_sizes = {{4, 17}},
                                   .bench_sizes = {},
-                                  .make = make_stray_embedding});
+                                  .make = make_stray_embedding,
+                                  .bf16 = true});
 
 Problem make_stray_backward(const Sizes& sizes) {
   const std::size_t V = sizes[0];
   const std::size_t C = sizes[1];
   Problem p;
-  p.inputs = embedding_inputs(random_tensor({9, C}, 1), stray_tokens(static_cast<double>(V)));
+  p.inputs = embedding_inputs(random_activation({9, C}, 1), stray_tokens(static_cast<double>(V)));
   p.outputs = {random_tensor({V, C}, 3)};
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::embedding_backward(s, out[0], in[0], {in[2], in[3], in[4]});
@@ -127,7 +129,8 @@ const Registered stray_backward({.name = "embedding_backward_of_stray_tokens",
                                  .test_sizes = {{4, 17}, {1, 3}},
                                  .oclgrind_sizes = {{4, 17}},
                                  .bench_sizes = {},
-                                 .make = make_stray_backward});
+                                 .make = make_stray_backward,
+                                 .bf16 = true});
 
 Problem make_position_embedding(const Sizes& sizes) {
   const std::size_t B = sizes[0];
@@ -136,7 +139,7 @@ Problem make_position_embedding(const Sizes& sizes) {
   constexpr std::size_t unused_positions = 2;
   Problem p;
   p.inputs = {random_tensor({T + unused_positions, C}, 1)};
-  p.outputs = {random_tensor({B * T, C}, 2)};
+  p.outputs = {random_activation({B * T, C}, 2)};
   p.run = [T](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::position_embedding(s, out[0], in[0], T);
   };
@@ -164,7 +167,8 @@ const Registered position_embedding(
          {{0, 3, 8}, {1, 1, 1}, {2, 3, 15}, {3, 5, 16}, {5, 2, 17}, {7, 13, 65}, {2, 31, 257}},
      .oclgrind_sizes = {{2, 3, 17}},
      .bench_sizes = {{8, 256, 384}, {4, 1024, 768}},
-     .make = make_position_embedding});
+     .make = make_position_embedding,
+     .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test

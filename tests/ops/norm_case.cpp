@@ -51,8 +51,8 @@ Problem make_norm(Kind kind, const Sizes& sizes) {
   const std::size_t C = sizes[1];
   const auto offset = static_cast<float>(sizes[2]);
   Problem p;
-  p.inputs = {random_tensor({N, C}, 1), random_tensor({C}, 2, 2.0)};
-  p.outputs = {{{N, C}}, {{N}}};
+  p.inputs = {random_activation({N, C}, 1), random_tensor({C}, 2, 2.0)};
+  p.outputs = {activation({N, C}), {{N}}};
   if (kind == Kind::layer) {
     p.inputs.push_back(random_tensor({C}, 3));
     p.outputs.push_back({{N}});
@@ -114,7 +114,8 @@ OpCase norm_case(const std::string& name, const std::string& op,
           .test_sizes = edge_sizes,
           .oclgrind_sizes = tiny_sizes,
           .bench_sizes = into == op::Into::replace ? bench_sizes : std::vector<Sizes>{},
-          .make = [make, into](const Sizes& sizes) { return make(sizes, into); }};
+          .make = [make, into](const Sizes& sizes) { return make(sizes, into); },
+          .bf16 = true};
 }
 
 const Registered rms_norm(norm_case("rms_norm", "rms_norm", make_rms_norm, op::Into::replace));

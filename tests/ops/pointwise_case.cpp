@@ -11,8 +11,8 @@ namespace {
 /// Sizes: {size}.
 Problem make_add(const Sizes& sizes) {
   Problem p;
-  p.inputs = {random_tensor({sizes[0]}, 1)};
-  p.outputs = {random_tensor({sizes[0]}, 2)};
+  p.inputs = {random_activation({sizes[0]}, 1)};
+  p.outputs = {random_activation({sizes[0]}, 2)};
   p.run = [](Stream& s, auto& out, const auto& in) { op::add(s, out[0], in[0]); };
   p.reference = [](auto& out, const auto& in) {
     for (std::size_t i = 0; i < in[0].values.size(); ++i) out[0].values[i] += in[0].values[i];
@@ -28,7 +28,8 @@ const Registered add({.name = "add",
                       .test_sizes = {{0}, {1}, {15}, {16}, {17}, {255}, {256}, {257}, {100003}},
                       .oclgrind_sizes = {{1}, {257}},
                       .bench_sizes = {{1 << 20}, {1 << 24}},
-                      .make = make_add});
+                      .make = make_add,
+                      .bf16 = true});
 
 /// What a binary format can hold.
 struct Format {

@@ -44,8 +44,8 @@ Problem make_rope(const Sizes& sizes) {
   const std::size_t N = shape.B * shape.T;
   const std::size_t width = (shape.H + 2 * shape.G) * shape.D;
   Problem p;
-  p.inputs = {random_tensor({N, width}, 1), angle_table(shape.T, shape.D)};
-  p.outputs = {{{N, width}}};
+  p.inputs = {random_activation({N, width}, 1), angle_table(shape.T, shape.D)};
+  p.outputs = {activation({N, width})};
   p.run = [shape](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     s.copy(out[0], in[0]);
     op::rope(s, out[0], in[1], shape);
@@ -80,7 +80,8 @@ const Registered rope({.name = "rope",
                                       {1, 13, 2, 2, 128}},
                        .oclgrind_sizes = {{2, 3, 2, 1, 6}},
                        .bench_sizes = {{8, 256, 6, 6, 64}},
-                       .make = make_rope});
+                       .make = make_rope,
+                       .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test
