@@ -8,5 +8,7 @@ if(op_cases)
 endif()
 if(op_cases AND MOTLEY_TESTS)
   add_test(NAME bench_ops.runs COMMAND bench_ops --brief)
-  set_tests_properties(bench_ops.runs PROPERTIES LABELS slow TIMEOUT 600 PROCESSORS 2)
+  add_test(NAME bench_ops.runs_in_bf16 COMMAND bench_ops --brief --dtype bf16)
+  set_tests_properties(bench_ops.runs bench_ops.runs_in_bf16
+    PROPERTIES LABELS slow TIMEOUT 600 PROCESSORS 2)
 endif()

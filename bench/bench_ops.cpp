@@ -1,5 +1,6 @@
 // The speed of every op on the first OpenCL device, from the same descriptions as the tests, as
-// JSON. bench_ops [--op NAME] [--family cpu|gpu] [--repeats N] [--brief]
+// JSON. bench_ops [--op NAME] [--family cpu|gpu] [--dtype f32|bf16] [--repeats N] [--brief]
+// --dtype bf16 runs the cases that have activations in bf16.
 // --brief runs each case's first size twice: does the benchmark still work?
 #include <algorithm>
 #include <cstdio>
@@ -15,10 +16,13 @@ namespace {
 
 constexpr std::size_t default_repeats = 20;
 constexpr std::size_t warm_ups = 2;
+constexpr std::string_view usage =
+    "give --op NAME, --family cpu|gpu, --dtype f32|bf16, --repeats N or --brief";
 
 struct Options {
-  std::string op;      // empty: all
-  std::string family;  // empty: what suits the device
+  std::string op;            // empty: all
+  std::string family;        // empty: what suits the device
+  Dtype dtype = Dtype::f32;  // of activations
   std::size_t repeats = default_repeats;
   bool brief = false;
 };
@@ -33,17 +37,18 @@ Options parse(int argc, char** argv) {
       continue;
     }
     require<ConfigError>(i + 1 < argc, "bench.usage", "'{}' is unknown or needs a value; {}", flag,
-                         "give --op NAME, --family cpu|gpu, --repeats N or --brief");
+                         usage);
     const std::string value = argv[++i];
     if (flag == "--op") {
       options.op = value;
     } else if (flag == "--family" && (value == "cpu" || value == "gpu")) {
       options.family = value;
+    } else if (flag == "--dtype" && (value == "f32" || value == "bf16")) {
+      options.dtype = value == "f32" ? Dtype::f32 : Dtype::bf16;
     } else if (flag == "--repeats" && std::atoi(value.c_str()) > 0) {
       options.repeats = static_cast<std::size_t>(std::atoi(value.c_str()));
     } else {
-      fail<ConfigError>("bench.usage", "'{} {}' is no option; {}", flag, value,
-                        "give --op NAME, --family cpu|gpu, --repeats N or --brief");
+      fail<ConfigError>("bench.usage", "'{} {}' is no option; {}", flag, value, usage);
     }
   }
   return options;
@@ -76,9 +81,10 @@ nlohmann::ordered_json report(const std::vector<double>& seconds, double flops, 
 
 nlohmann::ordered_json measure(Device& device, const OpCase& op_case, const Sizes& sizes,
                                const Options& options) {
-  OpRun run(device, op_case.make(sizes));
+  OpRun run(device, stored_as(options.dtype, op_case.make(sizes)));
   const Problem& p = run.problem();
-  nlohmann::ordered_json row{{"op", op_case.name}, {"sizes", sizes}};
+  nlohmann::ordered_json row{
+      {"op", op_case.name}, {"sizes", sizes}, {"dtype", name_of(options.dtype)}};
   row["forward"] = report(time(device, options.repeats, [&] { run.forward(); }), p.flops, p.bytes);
   if (p.run_backward) {
     const double flops = p.backward_flops > 0 ? p.backward_flops : 2 * p.flops;
@@ -104,13 +110,15 @@ nlohmann::ordered_json run(const Options& options) {
   auto& rows = result["results"] = nlohmann::ordered_json::array();
   for (const OpCase& op_case : all_cases()) {
     if (!options.op.empty() && op_case.name != options.op) continue;
+    if (options.dtype == Dtype::bf16 && !op_case.bf16) continue;
     for (const Sizes& sizes : op_case.bench_sizes) {
       rows.push_back(measure(device, op_case, sizes, options));
       if (options.brief) break;
     }
   }
-  require<ConfigError>(!rows.empty(), "bench.op", "no case named '{}' has benchmark sizes; see {}",
-                       options.op, "tests/ops/*_case.cpp for the names");
+  require<ConfigError>(!rows.empty(), "bench.op",
+                       "no case named '{}' has benchmark sizes for {}; see {}", options.op,
+                       name_of(options.dtype), "tests/ops/*_case.cpp for the names");
   return result;
 }
 

@@ -19,6 +19,15 @@ double rounded_to_bf16(double value) {
   return static_cast<double>(f32_from_bf16(bf16_from_f32(static_cast<float>(value))));
 }
 
+/// Of all inputs and outputs.
+double bytes_of(const Problem& problem) {
+  std::size_t bytes = 0;
+  for (const std::vector<HostTensor>* tensors : {&problem.inputs, &problem.outputs}) {
+    for (const HostTensor& tensor : *tensors) bytes += tensor.shape.size() * size_of(tensor.dtype);
+  }
+  return static_cast<double>(bytes);
+}
+
 }  // namespace
 
 Registered::Registered(OpCase op_case) {
@@ -65,6 +74,7 @@ HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t l
 
 Problem stored_as(Dtype dtype, Problem problem) {
   if (dtype == Dtype::f32) return problem;
+  const double bytes_before = bytes_of(problem);
   for (std::vector<HostTensor>* tensors : {&problem.inputs, &problem.outputs}) {
     for (HostTensor& tensor : *tensors) {
       if (tensor.dtype != Dtype::f32) continue;
@@ -73,6 +83,9 @@ Problem stored_as(Dtype dtype, Problem problem) {
     }
   }
   for (double& value : problem.dy) value = rounded_to_bf16(value);
+  const double shrink = bytes_before > 0 ? bytes_of(problem) / bytes_before : 1;
+  problem.bytes *= shrink;
+  problem.backward_bytes *= shrink;
   return problem;
 }
 

@@ -37,6 +37,8 @@ struct GradientOf {
   bool accumulates = false;
   /// As Problem::depth, of one element of this gradient; 0: the same as Problem::depth.
   double depth = 0;
+  /// The same for Problem::stored_roundings.
+  double stored_roundings = 0;
 };
 
 /// One op at one size, with its data. An op that works in place on its argument is described as one
@@ -111,7 +113,8 @@ HostTensor random_activation(const Shape& shape, std::uint64_t salt, double scal
 HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit);
 
 /// The same problem with activations of this dtype, f32 or bf16. For bf16 all real inputs are
-/// rounded to it, so that the reference sees what a kernel that rounds weights sees.
+/// rounded to it, so that the reference sees what a kernel that rounds weights sees. The bytes of
+/// the op shrink as its inputs and outputs do together.
 Problem stored_as(Dtype dtype, Problem problem);
 
 }  // namespace motley::test

@@ -111,11 +111,11 @@ struct Tolerance {
   Dtype dtype = Dtype::f32;
 };
 
-Tolerance tolerance_of(const Problem& problem, double depth, Dtype dtype) {
+Tolerance tolerance_of(const Problem& problem, double depth, double stored_roundings, Dtype dtype) {
   const bool is_stored = std::any_of(
       problem.inputs.begin(), problem.inputs.end(),
       [](const HostTensor& input) { return input.activation && input.dtype == Dtype::bf16; });
-  return {depth, problem.min_scale, is_stored ? problem.stored_roundings : 0, dtype};
+  return {depth, problem.min_scale, is_stored ? stored_roundings : 0, dtype};
 }
 
 /// Compares elements `at` of actual with expected (both of the whole tensor).
@@ -241,7 +241,7 @@ TEST_P(Op, ForwardMatchesReference) {
       expect_same_bits(actual[i], encode(expected[i]), dtype, what);
     } else {
       expect_close(decode(actual[i], dtype), expected[i].values, all_of(expected[i].values.size()),
-                   tolerance_of(problem, problem.depth, dtype), what);
+                   tolerance_of(problem, problem.depth, problem.stored_roundings, dtype), what);
     }
   }
 }
@@ -275,8 +275,11 @@ TEST_P(Op, BackwardMatchesFiniteDifferences) {
       expected[i] += difference(problem, run.dy(), inputs, gradient.input, i);
     }
     const double depth = gradient.depth > 0 ? gradient.depth : problem.depth;
+    const double stored_roundings =
+        gradient.stored_roundings > 0 ? gradient.stored_roundings : problem.stored_roundings;
     const Dtype dtype = problem.inputs[gradient.input].dtype;
-    expect_close(decode(actual[g], dtype), expected, at, tolerance_of(problem, depth, dtype),
+    expect_close(decode(actual[g], dtype), expected, at,
+                 tolerance_of(problem, depth, stored_roundings, dtype),
                  "gradient of input " + std::to_string(gradient.input));
   }
 }
