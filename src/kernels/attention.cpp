@@ -56,8 +56,8 @@ double flops_of(const AttentionShape& shape, int num_products) {
 void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const AttentionShape& shape) {
   const Plan plan = make_plan("attention", s, shape);
   const std::size_t N = checked_mul(shape.B, shape.T);
-  check_tensor("attention", "qkv", qkv, {N, plan.width});
-  check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)});
+  check_real("attention", "qkv", qkv, {N, plan.width});
+  check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)}, qkv.dtype());
   check_tensor("attention", "lse", lse, {shape.B, shape.H, shape.T});
   const Grid grid = grid_of(plan.family, shape, shape.H);
   const double flops = flops_of(shape, 2);  // q k and p v
@@ -86,11 +86,12 @@ void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const Attenti
   const Plan plan = make_plan("attention_backward", s, shape);
   const std::size_t N = checked_mul(shape.B, shape.T);
   const std::size_t y_width = checked_mul(shape.H, shape.D);
-  check_tensor("attention_backward", "dqkv", dqkv, {N, plan.width});
-  check_tensor("attention_backward", "dy", dy, {N, y_width});
-  check_tensor("attention_backward", "y", saved.y, {N, y_width});
+  const Dtype dtype = saved.qkv.dtype();
+  check_real("attention_backward", "qkv", saved.qkv, {N, plan.width});
+  check_tensor("attention_backward", "dqkv", dqkv, {N, plan.width}, dtype);
+  check_tensor("attention_backward", "dy", dy, {N, y_width}, dtype);
+  check_tensor("attention_backward", "y", saved.y, {N, y_width}, dtype);
   check_tensor("attention_backward", "lse", saved.lse, {shape.B, shape.H, shape.T});
-  check_tensor("attention_backward", "qkv", saved.qkv, {N, plan.width});
   // rowsum(dy * y), which the first kernel writes and the second reads.
   Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
   const auto run = [&](std::size_t heads, int num_products, const auto& arguments) {

@@ -7,24 +7,24 @@
 #include "attention_cpu.clh"
 
 // sum over d of a[d] * b[d], in sixteen lanes, the lanes as a fixed tree, the tail in order.
-static inline float dot_row(global const float* a, global const float* b) {
+static inline float dot_row(global const stored* a, global const stored* b) {
   float16 lanes = (float16)(0.0f);
   uint d = 0;
-  for (; d + 16 <= HEAD_DIM; d += 16) lanes = fma(LOAD16(a + d), LOAD16(b + d), lanes);
+  for (; d + 16 <= HEAD_DIM; d += 16) lanes = fma(load16(a + d), load16(b + d), lanes);
   float total = sum16(lanes);
-  for (; d < HEAD_DIM; ++d) total = fma(a[d], b[d], total);
+  for (; d < HEAD_DIM; ++d) total = fma(load(a + d), load(b + d), total);
   return total;
 }
 
 // The query columns of dqkv, and delta for attention_bwd_dkdv_cpu, which runs after it. A work-item owns
 // 16 queries of one head and reads the keys before them; in P a query is a lane.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void attention_bwd_dq_cpu(global float* restrict dqkv,       // [N, (H + 2G) * D]
-                                 global float* restrict delta,      // [B, H, T]
-                                 global const float* restrict dy,   // [N, H * D]
-                                 global const float* restrict y,    // [N, H * D]
-                                 global const float* restrict lse,  // [B, H, T]
-                                 global const float* restrict qkv,  // [N, (H + 2G) * D]
+kernel void attention_bwd_dq_cpu(global stored* restrict dqkv,       // [N, (H + 2G) * D]
+                                 global float* restrict delta,       // [B, H, T]
+                                 global const stored* restrict dy,   // [N, H * D]
+                                 global const stored* restrict y,    // [N, H * D]
+                                 global const float* restrict lse,   // [B, H, T]
+                                 global const stored* restrict qkv,  // [N, (H + 2G) * D]
                                  uint T, uint H, uint G, float scale) {
   const uint q0 = (uint)(get_num_groups(0) - 1 - get_group_id(0)) * BLOCK;
   const size_t h = get_group_id(1);
@@ -32,8 +32,8 @@ kernel void attention_bwd_dq_cpu(global float* restrict dqkv,       // [N, (H + 
   const uint num_queries = min((uint)BLOCK, T - q0);
   const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
   const size_t y_stride = (size_t)H * HEAD_DIM;
-  global const float* keys = qkv + b * T * stride + (H + h / (H / G)) * HEAD_DIM;
-  global const float* values = keys + (size_t)G * HEAD_DIM;
+  global const stored* keys = qkv + b * T * stride + (H + h / (H / G)) * HEAD_DIM;
+  global const stored* values = keys + (size_t)G * HEAD_DIM;
   const size_t first_query = (b * T + q0) * stride + h * HEAD_DIM;
   const size_t first_y = (b * T + q0) * y_stride + h * HEAD_DIM;
   const size_t first_saved = (b * H + h) * T + q0;
@@ -75,11 +75,11 @@ kernel void attention_bwd_dq_cpu(global float* restrict dqkv,       // [N, (H + 
 // The key and value columns of dqkv. A work-item owns 16 keys of one key/value head and reads the queries
 // from them on, of every query head that uses them, head after head; in P a key is a lane.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void attention_bwd_dkdv_cpu(global float* restrict dqkv,         // [N, (H + 2G) * D]
-                                   global const float* restrict dy,     // [N, H * D]
+kernel void attention_bwd_dkdv_cpu(global stored* restrict dqkv,        // [N, (H + 2G) * D]
+                                   global const stored* restrict dy,    // [N, H * D]
                                    global const float* restrict lse,    // [B, H, T]
                                    global const float* restrict delta,  // [B, H, T]
-                                   global const float* restrict qkv,    // [N, (H + 2G) * D]
+                                   global const stored* restrict qkv,   // [N, (H + 2G) * D]
                                    uint T, uint H, uint G, float scale) {
   const uint k0 = (uint)get_group_id(0) * BLOCK;
   const size_t g = get_group_id(1);

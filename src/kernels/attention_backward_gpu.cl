@@ -7,12 +7,12 @@
 // The query columns of dqkv, and delta for attention_bwd_dkdv_gpu, which runs after it. A work-item owns
 // one query of one head; a work-group shares tiles of keys and values.
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-kernel void attention_bwd_dq_gpu(global float* restrict dqkv,       // [N, (H + 2G) * D]
-                                 global float* restrict delta,      // [B, H, T]
-                                 global const float* restrict dy,   // [N, H * D]
-                                 global const float* restrict y,    // [N, H * D]
-                                 global const float* restrict lse,  // [B, H, T]
-                                 global const float* restrict qkv,  // [N, (H + 2G) * D]
+kernel void attention_bwd_dq_gpu(global stored* restrict dqkv,       // [N, (H + 2G) * D]
+                                 global float* restrict delta,       // [B, H, T]
+                                 global const stored* restrict dy,   // [N, H * D]
+                                 global const stored* restrict y,    // [N, H * D]
+                                 global const float* restrict lse,   // [B, H, T]
+                                 global const stored* restrict qkv,  // [N, (H + 2G) * D]
                                  uint T, uint H, uint G, float scale) {
   local float key_tile[TILE * HEAD_DIM];
   local float value_tile[TILE * HEAD_DIM];
@@ -23,8 +23,8 @@ kernel void attention_bwd_dq_gpu(global float* restrict dqkv,       // [N, (H + 
   const uint query = min(q, T - 1);
   const uint end = min(T, (uint)(get_group_id(0) + 1) * GROUP);
   const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
-  global const float* keys = qkv + b * T * stride + (H + h / (H / G)) * HEAD_DIM;
-  global const float* values = keys + (size_t)G * HEAD_DIM;
+  global const stored* keys = qkv + b * T * stride + (H + h / (H / G)) * HEAD_DIM;
+  global const stored* values = keys + (size_t)G * HEAD_DIM;
   const size_t query_at = (b * T + query) * stride + h * HEAD_DIM;
   const size_t first_y = ((b * T + query) * H + h) * HEAD_DIM;
   const size_t saved_at = (b * H + h) * T + query;
@@ -36,7 +36,7 @@ kernel void attention_bwd_dq_gpu(global float* restrict dqkv,       // [N, (H + 
   load_row(query_row, qkv + query_at, scale);
   load_row(dy_row, dy + first_y, 1.0f);
   for (uint d = 0; d < HEAD_DIM; ++d) {
-    row_delta = fma(dy_row[d], y[first_y + d], row_delta);
+    row_delta = fma(dy_row[d], load(y + first_y + d), row_delta);
     dq[d] = 0.0f;
   }
   const float saved_lse = lse[saved_at];
@@ -61,11 +61,11 @@ kernel void attention_bwd_dq_gpu(global float* restrict dqkv,       // [N, (H + 
 // from it on, of every query head that uses it, head after head; a work-group shares tiles of queries and
 // of dy. Its four private rows do not fit the registers of most GPUs beyond HEAD_DIM 32.
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-kernel void attention_bwd_dkdv_gpu(global float* restrict dqkv,         // [N, (H + 2G) * D]
-                                   global const float* restrict dy,     // [N, H * D]
+kernel void attention_bwd_dkdv_gpu(global stored* restrict dqkv,        // [N, (H + 2G) * D]
+                                   global const stored* restrict dy,    // [N, H * D]
                                    global const float* restrict lse,    // [B, H, T]
                                    global const float* restrict delta,  // [B, H, T]
-                                   global const float* restrict qkv,    // [N, (H + 2G) * D]
+                                   global const stored* restrict qkv,   // [N, (H + 2G) * D]
                                    uint T, uint H, uint G, float scale) {
   local float query_tile[TILE * HEAD_DIM];
   local float dy_tile[TILE * HEAD_DIM];

@@ -7,18 +7,18 @@
 // 2022). A work-item owns 16 queries of one head; in the logits a query is a lane, so that maximum, sum
 // and exponentials of 16 queries are plain vector operations. The longest blocks are started first.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void attention_fwd_cpu(global float* restrict y,          // [N, H * D]
-                              global float* restrict lse,        // [B, H, T]
-                              global const float* restrict qkv,  // [N, (H + 2G) * D]
+kernel void attention_fwd_cpu(global stored* restrict y,          // [N, H * D]
+                              global float* restrict lse,         // [B, H, T]
+                              global const stored* restrict qkv,  // [N, (H + 2G) * D]
                               uint T, uint H, uint G, float scale) {
   const uint q0 = (uint)(get_num_groups(0) - 1 - get_group_id(0)) * BLOCK;
   const size_t h = get_group_id(1);
   const size_t b = get_group_id(2);
   const uint num_queries = min((uint)BLOCK, T - q0);
   const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
-  global const float* sequence = qkv + b * T * stride;
-  global const float* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
-  global const float* values = keys + (size_t)G * HEAD_DIM;
+  global const stored* sequence = qkv + b * T * stride;
+  global const stored* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
+  global const stored* values = keys + (size_t)G * HEAD_DIM;
 
   float16 query_columns[PADDED];
   load_columns(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries, scale);
@@ -57,7 +57,7 @@ kernel void attention_fwd_cpu(global float* restrict y,          // [N, H * D]
   const float16 inverse = 1.0f / total;
   const float16 log_total = maximum + log(total);
   for (uint i = 0; i < num_queries; ++i) {
-    global float* row = y + ((b * T + q0 + i) * H + h) * HEAD_DIM;
+    global stored* row = y + ((b * T + q0 + i) * H + h) * HEAD_DIM;
     store_row(row, out + i * VECTORS, ((private const float*)&inverse)[i]);
     lse[(b * H + h) * T + q0 + i] = ((private const float*)&log_total)[i];
   }

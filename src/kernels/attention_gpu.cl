@@ -6,9 +6,9 @@
 // y = softmax(scale * Q K^T, causal) V with a running maximum and sum (Dao et al. 2022). A work-item owns
 // one query of one head and takes the keys in order; a work-group shares tiles of keys and values.
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-kernel void attention_fwd_gpu(global float* restrict y,          // [N, H * D]
-                              global float* restrict lse,        // [B, H, T]
-                              global const float* restrict qkv,  // [N, (H + 2G) * D]
+kernel void attention_fwd_gpu(global stored* restrict y,          // [N, H * D]
+                              global float* restrict lse,         // [B, H, T]
+                              global const stored* restrict qkv,  // [N, (H + 2G) * D]
                               uint T, uint H, uint G, float scale) {
   local float key_tile[TILE * HEAD_DIM];
   local float value_tile[TILE * HEAD_DIM];
@@ -19,9 +19,9 @@ kernel void attention_fwd_gpu(global float* restrict y,          // [N, H * D]
   const uint query = min(q, T - 1);
   const uint end = min(T, (uint)(get_group_id(0) + 1) * GROUP);
   const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
-  global const float* sequence = qkv + b * T * stride;
-  global const float* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
-  global const float* values = keys + (size_t)G * HEAD_DIM;
+  global const stored* sequence = qkv + b * T * stride;
+  global const stored* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
+  global const stored* values = keys + (size_t)G * HEAD_DIM;
 
   float query_row[HEAD_DIM];
   float out[HEAD_DIM];

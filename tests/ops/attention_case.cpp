@@ -49,8 +49,8 @@ Problem make_attention(const Sizes& sizes) {
   const auto [B, T, H, G, D] = shape;
   const std::size_t N = B * T;
   Problem p;
-  p.inputs = {random_tensor({N, (H + 2 * G) * D}, 1)};
-  p.outputs = {{{N, H * D}}, {{B, H, T}}};
+  p.inputs = {random_activation({N, (H + 2 * G) * D}, 1)};
+  p.outputs = {activation({N, H * D}), {{B, H, T}}};
   p.run = [shape](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::attention(s, out[0], out[1], in[0], shape);
   };
@@ -71,8 +71,10 @@ Problem make_attention(const Sizes& sizes) {
                            const std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::attention_backward(s, gradients[0], dy, {.y = out[0], .lse = out[1], .qkv = in[0]}, shape);
   };
-  // A gradient of a key is a sum over the queries of H / G heads.
-  p.gradients_of = {{.input = 0, .depth = static_cast<double>(2 * D + T * H / G)}};
+  // A gradient of a key is a sum over the queries of H / G heads. In bf16 it passes on the rounding
+  // of y, half a unit, from sums of dy * y.
+  p.gradients_of = {
+      {.input = 0, .depth = static_cast<double>(2 * D + T * H / G), .stored_roundings = 0.5}};
   // What causality leaves of the T x T products; backward has five of them where forward has two.
   const double products = static_cast<double>(B * H * D * T * (T + 1) / 2);
   p.flops = 4 * products;
@@ -102,7 +104,8 @@ const Registered attention(
                     {2, 257, 4, 2, 64}},
      .oclgrind_sizes = {{1, 1, 1, 1, 20}, {2, 17, 2, 1, 20}, {1, 3, 1, 1, 16}},
      .bench_sizes = {{8, 256, 6, 6, 64}, {1, 1024, 12, 12, 64}},
-     .make = make_attention});
+     .make = make_attention,
+     .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test
