@@ -9,16 +9,16 @@
 namespace motley::op {
 namespace {
 
-// A chunk's logits take about this much memory. Chunks depend on the shapes alone, not on the
-// device, so that the order in which dw is added up does not either.
+// A chunk's logits take about this much memory. Chunks depend on the shapes and the dtype alone,
+// not on the device, so that the order in which dw is added up does not either.
 constexpr std::size_t chunk_bytes = std::size_t{32} << 20;
 // Fewer rows than this and packing w costs more than multiplying by it.
 constexpr std::size_t min_chunk_rows = 64;
 // As in cross_entropy_gpu.cl.
 constexpr std::size_t gpu_group = 256;
 
-std::size_t rows_per_chunk(std::size_t N, std::size_t V) {
-  const std::size_t rows = chunk_bytes / sizeof(float) / V / min_chunk_rows * min_chunk_rows;
+std::size_t rows_per_chunk(std::size_t N, std::size_t V, Dtype dtype) {
+  const std::size_t rows = chunk_bytes / size_of(dtype) / V / min_chunk_rows * min_chunk_rows;
   return std::min(N, std::max(rows, min_chunk_rows));
 }
 
@@ -28,7 +28,7 @@ void check_head(std::string_view op, const Tensor& loss, const Tensor& x, const 
   check_rank(op, "w", w, 2);
   const std::size_t N = x.dim(0);
   const std::size_t C = x.dim(1);
-  check_tensor(op, "x", x, {N, C});
+  check_real(op, "x", x, {N, C});
   check_tensor(op, "w", w, {w.dim(0), C});
   check_tensor(op, "loss", loss, {N});
   check_tensor(op, "targets", targets, {N}, Dtype::i32);
@@ -77,8 +77,8 @@ void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor
   const std::size_t N = x.dim(0);
   const std::size_t V = w.dim(0);
   if (N == 0) return;
-  const std::size_t rows = rows_per_chunk(N, V);
-  const Tensor storage = s.device().tensor({rows, V});
+  const std::size_t rows = rows_per_chunk(N, V, x.dtype());
+  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     Tensor logits = storage.slice(0, end - begin);
@@ -92,13 +92,13 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
                                         const Tensor& w, const Tensor& targets) {
   constexpr std::string_view name = "linear_cross_entropy_with_gradient";
   check_head(name, loss, x, w, targets);
-  check_tensor(name, "dx", gradients.dx, x.shape());
+  check_tensor(name, "dx", gradients.dx, x.shape(), x.dtype());
   check_tensor(name, "dw", gradients.dw, w.shape());
   const std::size_t N = x.dim(0);
   const std::size_t V = w.dim(0);
   if (N == 0) return;
-  const std::size_t rows = rows_per_chunk(N, V);
-  const Tensor storage = s.device().tensor({rows, V});
+  const std::size_t rows = rows_per_chunk(N, V, x.dtype());
+  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     const Tensor x_chunk = x.slice(begin, end);

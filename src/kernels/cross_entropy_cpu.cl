@@ -1,13 +1,14 @@
 // Softmax cross-entropy of rows of logits for CPUs: one work-item a row, sixteen floats at a time.
 #include "common.clh"
+#include "stored.clh"
 
 // The largest of a row. A NaN is passed over here, and then makes the sum of exponentials NaN.
-inline float row_max(global const float* x, uint V) {
+inline float row_max(global const stored* x, uint V) {
   float16 lanes = (float16)(-FLT_MAX);
   uint v = 0;
-  for (; v + 16 <= V; v += 16) lanes = fmax(lanes, LOAD16(x + v));
+  for (; v + 16 <= V; v += 16) lanes = fmax(lanes, load16(x + v));
   float largest = max16(lanes);
-  for (; v < V; ++v) largest = fmax(largest, x[v]);
+  for (; v < V; ++v) largest = fmax(largest, load(x + v));
   return largest;
 }
 
@@ -17,17 +18,17 @@ inline float row_max(global const float* x, uint V) {
 
 // How far the target's logit is below the largest. NaN for a target that is no class, so that it shows
 // and nothing is read out of bounds.
-inline float below_largest(global const float* x, float largest, int target, uint V) {
-  return target >= 0 && (uint)target < V ? largest - x[target] : NAN;
+inline float below_largest(global const stored* x, float largest, int target, uint V) {
+  return target >= 0 && (uint)target < V ? largest - load(x + target) : NAN;
 }
 
 // loss[n] = log(sum_v exp(x_v)) - x_target, the largest x taken out of the exponents; 0 where the target is
 // `ignored`. One row a work-item. loss: [N]; logits: [N, V]; targets: [N].
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const float* restrict logits,
+kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const stored* restrict logits,
                                   global const int* restrict targets, uint V, int ignored) {
   const size_t n = get_group_id(0);
-  global const float* x = logits + n * V;
+  global const stored* x = logits + n * V;
   const float largest = row_max(x, V);
   float16 lanes = (float16)(0.0f);
   const uint whole = V / 16 * 16;
@@ -35,22 +36,30 @@ kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const floa
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
-      block += exp(LOAD16(x + v) - largest);
+      block += exp(load16(x + v) - largest);
     }
     lanes += block;
   }
   float total = sum16(lanes);
-  for (; v < V; ++v) total += exp(x[v] - largest);
+  for (; v < V; ++v) total += exp(load(x + v) - largest);
   loss[n] = targets[n] == ignored ? 0.0f : log(total) + below_largest(x, largest, targets[n], V);
 }
+
+// Floats keep a row's exponentials until their sum is known. bf16 would round them before they are scaled,
+// so there they are computed a second time.
+#ifdef STORED_BF16
+#define IN_PLACE 0
+#else
+#define IN_PLACE 1
+#endif
 
 // The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target]; zero for
 // an ignored target, NaN for one that is no class.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void cross_entropy_bwd_cpu(global float* restrict loss, global float* restrict logits,
+kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* restrict logits,
                                   global const int* restrict targets, uint V, int ignored) {
   const size_t n = get_group_id(0);
-  global float* x = logits + n * V;
+  global stored* x = logits + n * V;
   const int target = targets[n];
   const float largest = row_max(x, V);
   const float distance = below_largest(x, largest, target, V);
@@ -60,22 +69,32 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global float* res
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
-      const float16 e = exp(LOAD16(x + v) - largest);
-      STORE16(x + v, e);
+      const float16 e = exp(load16(x + v) - largest);
+      if (IN_PLACE) store16(x + v, e);
       block += e;
     }
     lanes += block;
   }
   float total = sum16(lanes);
   for (; v < V; ++v) {
-    x[v] = exp(x[v] - largest);
-    total += x[v];
+    const float e = exp(load(x + v) - largest);
+    if (IN_PLACE) store(x + v, e);
+    total += e;
   }
   const bool zero = target == ignored;
   loss[n] = zero ? 0.0f : log(total) + distance;
   // An ignored row is written, not scaled: zero times infinity is not zero.
   const float scale = isnan(distance) ? NAN : 1.0f / total;
-  for (v = 0; v + 16 <= V; v += 16) STORE16(x + v, zero ? (float16)(0.0f) : LOAD16(x + v) * scale);
-  for (; v < V; ++v) x[v] = zero ? 0.0f : x[v] * scale;
-  if (!zero && target >= 0 && (uint)target < V) x[target] -= 1.0f;
+  const bool has_target = !zero && target >= 0 && (uint)target < V;
+  float at_target = 0.0f;
+  if (has_target) at_target = (IN_PLACE ? load(x + target) : exp(-distance)) * scale - 1.0f;
+  for (v = 0; v + 16 <= V; v += 16) {
+    const float16 e = IN_PLACE ? load16(x + v) : exp(load16(x + v) - largest);
+    store16(x + v, zero ? (float16)(0.0f) : e * scale);
+  }
+  for (; v < V; ++v) {
+    const float e = IN_PLACE ? load(x + v) : exp(load(x + v) - largest);
+    store(x + v, zero ? 0.0f : e * scale);
+  }
+  if (has_target) store(x + target, at_target);
 }

@@ -1,5 +1,6 @@
 // Softmax cross-entropy of rows of logits for GPUs: one work-group a row.
 #include "common.clh"
+#include "stored.clh"
 
 #define GROUP 256
 
@@ -31,9 +32,9 @@ inline float group_sum(local float scratch[GROUP], float value) {
 }
 
 // A NaN is passed over here, and then makes the sum of exponentials NaN.
-inline float lane_max(global const float* x, uint V) {
+inline float lane_max(global const stored* x, uint V) {
   float largest = -FLT_MAX;
-  for (size_t v = get_local_id(0); v < V; v += GROUP) largest = fmax(largest, x[v]);
+  for (size_t v = get_local_id(0); v < V; v += GROUP) largest = fmax(largest, load(x + v));
   return largest;
 }
 
@@ -41,12 +42,12 @@ inline float lane_max(global const float* x, uint V) {
 // size, and a single running sum would round all of them the same way.
 #define BLOCK 32
 
-inline float lane_sum(global const float* x, float largest, uint V) {
+inline float lane_sum(global const stored* x, float largest, uint V) {
   float total = 0.0f;
   for (size_t first = get_local_id(0); first < V; first += GROUP * BLOCK) {
     const size_t end = min((size_t)V, first + GROUP * BLOCK);
     float block = 0.0f;
-    for (size_t v = first; v < end; v += GROUP) block += exp(x[v] - largest);
+    for (size_t v = first; v < end; v += GROUP) block += exp(load(x + v) - largest);
     total += block;
   }
   return total;
@@ -54,18 +55,18 @@ inline float lane_sum(global const float* x, float largest, uint V) {
 
 // How far the target's logit is below the largest. NaN for a target that is no class, so that it shows
 // and nothing is read out of bounds.
-inline float below_largest(global const float* x, float largest, int target, uint V) {
-  return target >= 0 && (uint)target < V ? largest - x[target] : NAN;
+inline float below_largest(global const stored* x, float largest, int target, uint V) {
+  return target >= 0 && (uint)target < V ? largest - load(x + target) : NAN;
 }
 
 // loss[n] = log(sum_v exp(x_v)) - x_target, the largest x taken out of the exponents; 0 where the target is
 // `ignored`. loss: [N]; logits: [N, V]; targets: [N].
 __attribute__((reqd_work_group_size(256, 1, 1)))
-kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const float* restrict logits,
+kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const stored* restrict logits,
                                   global const int* restrict targets, uint V, int ignored) {
   local float scratch[GROUP];
   const size_t n = get_group_id(0);
-  global const float* x = logits + n * V;
+  global const stored* x = logits + n * V;
   const float largest = group_max(scratch, lane_max(x, V));
   const float total = group_sum(scratch, lane_sum(x, largest, V));
   if (get_local_id(0) == 0) {
@@ -76,11 +77,11 @@ kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const floa
 // The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target]; zero for
 // an ignored target, NaN for one that is no class.
 __attribute__((reqd_work_group_size(256, 1, 1)))
-kernel void cross_entropy_bwd_gpu(global float* restrict loss, global float* restrict logits,
+kernel void cross_entropy_bwd_gpu(global float* restrict loss, global stored* restrict logits,
                                   global const int* restrict targets, uint V, int ignored) {
   local float scratch[GROUP];
   const size_t n = get_group_id(0);
-  global float* x = logits + n * V;
+  global stored* x = logits + n * V;
   const int target = targets[n];
   const bool zero = target == ignored;
   const float largest = group_max(scratch, lane_max(x, V));
@@ -91,8 +92,8 @@ kernel void cross_entropy_bwd_gpu(global float* restrict loss, global float* res
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   const float scale = isnan(distance) ? NAN : 1.0f / total;
   for (size_t v = get_local_id(0); v < V; v += GROUP) {
-    const float p = exp(x[v] - largest) * scale;
+    const float p = exp(load(x + v) - largest) * scale;
     // An ignored row is written, not scaled: zero times infinity is not zero.
-    x[v] = zero ? 0.0f : (target >= 0 && v == (size_t)target ? p - 1.0f : p);
+    store(x + v, zero ? 0.0f : (target >= 0 && v == (size_t)target ? p - 1.0f : p));
   }
 }

@@ -32,7 +32,7 @@ Problem make_cross_entropy(const Sizes& sizes) {
   const std::size_t C = sizes[1];
   const std::size_t V = sizes[2];
   Problem p;
-  p.inputs = {random_tensor({N, C}, 1), random_tensor({V, C}, 2), make_targets(N, V)};
+  p.inputs = {random_activation({N, C}, 1), random_tensor({V, C}, 2), make_targets(N, V)};
   p.outputs = {{{N}}};
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::linear_cross_entropy(s, out[0], in[0], in[1], in[2]);
@@ -49,6 +49,9 @@ Problem make_cross_entropy(const Sizes& sizes) {
   p.dy = std::vector<double>(N, 1.0);
   p.depth = static_cast<double>(C + 16) + static_cast<double>(V) / 16;
   p.min_scale = 1;
+  // In bf16 a logit, about sqrt(C) / 3 in size, passes its rounding on to the loss and to the
+  // probabilities; their gradients, at most 1, are rounded as well.
+  p.stored_roundings = 1 + std::sqrt(static_cast<double>(C)) / 3;
   p.flops = 2.0 * static_cast<double>(N * C * V);
   p.bytes = 4.0 * static_cast<double>(N * C + V * C);
   return p;
@@ -68,7 +71,8 @@ const Registered cross_entropy({.name = "cross_entropy",
                                                {64, 64, 65}},
                                 .oclgrind_sizes = {{7, 3, 17}, {2, 2, 1}},
                                 .bench_sizes = {{2048, 384, 8192}},
-                                .make = make_cross_entropy});
+                                .make = make_cross_entropy,
+                                .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test
