@@ -66,7 +66,7 @@ class Variant {
       : name_(std::move(name)),
         comm_(comm),
         sizes_(sizes),
-        train_(device, comm, reference_workload().model, Recompute::none, {}, options),
+        train_(device, comm, reference_workload().model, {}, {}, options),
         exposed_of_bucket_(train_.reducer().num_buckets()) {
     train_.initialize(1);
   }

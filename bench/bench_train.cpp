@@ -1,7 +1,7 @@
-// Trains a workload (bench/workload.h) for a fixed number of steps, in fp32 with AdamW and
-// clipping, and prints its speed, its losses and the device's measured peaks as JSON.
+// Trains a workload (bench/workload.h) for a fixed number of steps with AdamW and clipping, and
+// prints its speed, its losses and the device's measured peaks as JSON.
 //
-//   bench_train [--workload w1] [--steps 20] [--device auto] [--kernels auto]
+//   bench_train [--workload w1] [--steps 20] [--dtype f32] [--device auto] [--kernels auto]
 //
 // bench/torch_train.py runs the same under PyTorch; bench/compare.sh both.
 #include <fmt/format.h>
@@ -30,10 +30,11 @@ double peak_resident_bytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
-int run(const bench::Workload& workload, std::size_t steps, const DeviceChoiceSettings& choice) {
+int run(const bench::Workload& workload, std::size_t steps, Dtype dtype,
+        const DeviceChoiceSettings& choice) {
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
-  TrainStep train(*device, comm, workload.model, Recompute::none, {});
+  TrainStep train(*device, comm, workload.model, {.dtype = dtype}, {});
   bench::set_workload_weights(device->stream(), train.params());
   std::vector<double> seconds;
   std::vector<double> losses;
@@ -55,7 +56,7 @@ int run(const bench::Workload& workload, std::size_t steps, const DeviceChoiceSe
   const Peaks peaks = measure_peaks(*device);
   nlohmann::ordered_json root{{"workload", workload.name},
                               {"model", workload.text},
-                              {"dtype", "f32"},
+                              {"dtype", name_of(dtype)},
                               {"device", device->info().name},
                               {"driver", device->info().driver},
                               {"steps", steps},
@@ -83,6 +84,7 @@ int main(int argc, char** argv) try {
   options.add_options()("workload", "w1, w2 or w3",
                         cxxopts::value<std::string>()->default_value("w1"))(
       "steps", "measured steps", cxxopts::value<std::size_t>()->default_value("20"))(
+      "dtype", "of activations, f32 or bf16", cxxopts::value<std::string>()->default_value("f32"))(
       "device", "as --device.use of motley train",
       cxxopts::value<std::string>()->default_value("auto"))(
       "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
@@ -92,11 +94,15 @@ int main(int argc, char** argv) try {
     fmt::print("{}", options.help());
     return 0;
   }
+  const std::string dtype = parsed["dtype"].as<std::string>();
+  motley::require<motley::ConfigError>(dtype == "f32" || dtype == "bf16", "bench.dtype",
+                                       "'{}' is no dtype of activations; give f32 or bf16", dtype);
   motley::DeviceChoiceSettings choice;
   choice.use = parsed["device"].as<std::string>();
   choice.kernels = parsed["kernels"].as<std::string>();
   return motley::run(motley::bench::find_workload(parsed["workload"].as<std::string>()),
-                     std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()), choice);
+                     std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()),
+                     dtype == "f32" ? motley::Dtype::f32 : motley::Dtype::bf16, choice);
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_train: {}\n", e.what());
   return 1;

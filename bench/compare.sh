@@ -6,7 +6,8 @@
 #
 # Peers: PyTorch of /usr/bin/python3 (Debian's python3-torch and libopenblas0), eager, fp32 and bf16 autocast; with
 # PYTHON=/path/to/python also that one's PyTorch, compiled. Each computes the same loss from the same weights and
-# tokens, or the table says so. Shares of the peak are of the device's fp32 peak, also for bf16. JSON files of every run go to BUILD_DIRECTORY/compare.
+# tokens, or the table says so. Ratios are to Debian's PyTorch in the same dtype. Shares of the peak are of the
+# device's fp32 peak, also for bf16. JSON files of every run go to BUILD_DIRECTORY/compare.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${1:-$root/build/release}
@@ -23,7 +24,7 @@ export OMP_WAIT_POLICY=PASSIVE
 
 debian=/usr/bin/python3
 has_torch() { "$1" -c 'import torch' >/dev/null 2>&1; }
-programs=("motley f32")
+programs=("motley f32" "motley bf16")
 if has_torch "$debian"; then
   programs+=("torch f32" "torch bf16")
 else
@@ -39,7 +40,7 @@ run() {
   local flags=()
   case $1 in *bf16) flags+=(--bf16) ;; esac
   case $1 in
-    motley*) "$bench" --workload "$2" --steps "$steps" ;;
+    motley*) "$bench" --workload "$2" --steps "$steps" --dtype "${1#motley }" ;;
     torch*) "$debian" "$root/bench/torch_train.py" --workload "$2" --steps "$steps" "${flags[@]}" ;;
     compiled*) "$PYTHON" "$root/bench/torch_train.py" --workload "$2" --steps "$steps" --compile "${flags[@]}" ;;
   esac
@@ -72,7 +73,7 @@ for workload in "${workloads[@]}"; do
   for program in "${programs[@]}"; do
     rate=$(median "$program" "$workload" tokens_per_s)
     peer=$rate
-    if [ ${#programs[@]} -gt 1 ]; then peer=$(median "torch f32" "$workload" tokens_per_s); fi
+    if has_torch "$debian"; then peer=$(median "torch ${program#* }" "$workload" tokens_per_s); fi
     awk -v workload="$workload" -v program="$program" -v rate="$rate" -v peer="$peer" -v gflop="$gflop" -v peak="$peak" \
       -v bytes="$(median "$program" "$workload" process_peak_bytes)" -v expected="$expected" \
       -v loss="$(field first_loss "$(file_of "$program" "$workload" 1)")" 'BEGIN {
@@ -86,7 +87,7 @@ first=$(file_of "motley f32" "${workloads[0]}" 1)
 echo
 printf 'device   %s, %.0f GFLOP/s in fp32 multiply-adds, %.1f GB/s in long additions\n' "$(field device "$first")" \
   "$(median "motley f32" "${workloads[0]}" peak_gflop_per_s)" "$(median "motley f32" "${workloads[0]}" peak_gb_per_s)"
-if [ ${#programs[@]} -gt 1 ]; then
+if has_torch "$debian"; then
   echo "torch    $(field torch "$(file_of "torch f32" "${workloads[0]}" 1)"), eager"
 fi
 if [ -n "${PYTHON-}" ]; then

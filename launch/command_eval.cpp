@@ -65,7 +65,7 @@ int run_eval(Communicator& comm, const EvalRequest& request) {
   comm.recorder().enter(Phase::setup, 0);
   ParamStore params(*device, weights->config());
   agree(comm, "loading the weights", [&] { load_weights(device->stream(), params, *weights); });
-  Decoder decoder(*device, weights->config(), params, Recompute::none);
+  Decoder decoder(*device, weights->config(), params);
   const std::size_t T = request.sequence == 0 ? weights->config().context : request.sequence;
   comm.recorder().enter(Phase::evaluate, 0);
   const Evaluation result =

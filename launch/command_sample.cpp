@@ -53,7 +53,7 @@ void sample(const cxxopts::ParseResult& parsed) {
   const auto device = open_device(comm, {.use = parsed["device"].as<std::string>()});
   ParamStore params(*device, weights->config());
   load_weights(device->stream(), params, *weights);
-  Decoder decoder(*device, weights->config(), params, Recompute::none);
+  Decoder decoder(*device, weights->config(), params);
 
   const std::string prompt = parsed["prompt"].as<std::string>();
   std::vector<std::uint32_t> tokens = tokenizer.encode(prompt);

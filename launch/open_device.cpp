@@ -16,6 +16,7 @@ DeviceSettings device_settings(const DeviceInfo& info, const DeviceChoiceSetting
   if (settings.kernels == "gpu") result.family = KernelFamily::gpu;
   if (!settings.cache.empty()) result.cache_directory = settings.cache;
   result.profiled = !settings.profile.empty();
+  result.matrix_units = settings.matrix_units;
   return result;
 }
 

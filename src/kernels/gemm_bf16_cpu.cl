@@ -33,7 +33,7 @@ inline void add_tile(float16 sums[MR][VECTORS], const uint pairs[MR], global con
   }
 }
 
-// One tile of c = a b for a row-major a: work-group (p, q) has rows p * MR on and the columns of panel q.
+// One tile of c = a b for a row-major a: the rows from tile_row() on and the columns of panel group_id(1).
 // c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
 // b: [panels, ceil(K / 2), NR] pairs, the panels from first_column on; bias: [N]. The last pair of an odd K
 // has a zero in b and in a. Rows past the last repeat it: nobody reads their sums.
@@ -42,7 +42,8 @@ kernel void gemm_rows_bf16_cpu(global stored_c* restrict c, global const bf16* r
                                global const uint* restrict b, OPTIONAL global const float* restrict bias,
                                uint M, uint N, uint K, uint lda, uint first_k, uint first_column,
                                uint accumulate) {
-  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t row = tile_row();
+  if (row >= M) return;
   const size_t column = first_column + get_group_id(1) * (size_t)NR;
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
@@ -75,14 +76,15 @@ __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void gemm_panels_bf16_cpu(global stored_c* restrict c, global const uint* restrict a,
                                  global const uint* restrict b, OPTIONAL global const float* restrict bias,
                                  uint M, uint N, uint K, uint first_column, uint accumulate) {
-  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t row = tile_row();
+  if (row >= M) return;
   const size_t column = first_column + get_group_id(1) * (size_t)NR;
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
   clear_tile(sums);
   const uint num_pairs = (K + 1) / 2;
-  global const uint* panel_a = a + get_group_id(0) * (size_t)num_pairs * MR;
+  global const uint* panel_a = a + row * num_pairs;
   global const uint* panel_b = b + get_group_id(1) * (size_t)num_pairs * NR;
 #pragma nounroll
   for (uint k = 0; k < num_pairs; ++k) {

@@ -68,6 +68,19 @@ struct BlockSizes {
   }
 };
 
+// A block of a's rows, all k of it, takes at most this much of the second cache.
+inline constexpr std::size_t a_block_bytes = std::size_t{256} << 10;
+
+/// The tiles of a block of columns, in the order of gemm_tile_cpu.clh.
+inline Grid tiles_of(std::size_t M, const Block& block, const Tile& tile,
+                     std::size_t element_bytes) {
+  const std::size_t panels = ceil_div(M, tile.rows);
+  const std::size_t panel_bytes = std::max<std::size_t>(1, tile.rows * block.K * element_bytes);
+  const std::size_t most = std::max<std::size_t>(1, a_block_bytes / panel_bytes);
+  const std::size_t blocks = std::max<std::size_t>(1, ceil_div(panels, most));
+  return {.groups = {ceil_div(panels, blocks), ceil_div(block.columns, tile.columns), blocks}};
+}
+
 /// Calls `begin_k(first_k, K)` for each block of k in ascending order and, after it, `run(Block)`
 /// for each block of columns. An empty sum is one block without any k: its result is still written.
 template <class BeginK, class Run>

@@ -29,8 +29,7 @@ inline void multiply(float16 sums[MR][VECTORS], global const float* a, size_t ro
   }
 }
 
-// One tile of c = a b for a row-major a: work-group (p, q) has rows p * MR on and the columns of panel q.
-// The rows' panels are the fast dimension, so that b's panel stays in the nearest cache.
+// One tile of c = a b for a row-major a: the rows from tile_row() on and the columns of panel group_id(1).
 // c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
 // b: [panels, K, NR], the panels from first_column on; bias: [N].
 __attribute__((reqd_work_group_size(1, 1, 1)))
@@ -38,7 +37,8 @@ kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict
                           global const float* restrict b, OPTIONAL global const float* restrict bias,
                           uint M, uint N, uint K, uint lda, uint first_k, uint first_column,
                           uint accumulate) {
-  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t row = tile_row();
+  if (row >= M) return;
   const size_t column = first_column + get_group_id(1) * (size_t)NR;
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
@@ -59,13 +59,14 @@ __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void gemm_panels_cpu(global float* restrict c, global const float* restrict a,
                             global const float* restrict b, OPTIONAL global const float* restrict bias,
                             uint M, uint N, uint K, uint first_column, uint accumulate) {
-  const size_t row = get_group_id(0) * (size_t)MR;
+  const size_t row = tile_row();
+  if (row >= M) return;
   const size_t column = first_column + get_group_id(1) * (size_t)NR;
   const uint rows = (uint)min((size_t)MR, M - row);
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
   clear_tile(sums);
-  global const float* panel_a = a + get_group_id(0) * (size_t)K * MR;
+  global const float* panel_a = a + row * K;
   global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
   multiply(sums, panel_a, 1, MR, MR - 1, panel_b, K);
   store_tile(c + row * N + column, N, sums, rows, columns, bias ? bias + column : bias, accumulate);

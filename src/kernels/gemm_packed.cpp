@@ -50,7 +50,7 @@ void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block,
 /// `a` is p.a, or its packed panels with Transpose::a.
 void multiply(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& packed_b,
               const Block& block, const Tile& tile) {
-  const Grid grid{.groups = {ceil_div(p.M, tile.rows), ceil_div(block.columns, tile.columns), 1}};
+  const Grid grid = tiles_of(p.M, block, tile, sizeof(float));
   const bool first = block.first_k == 0;
   const std::uint32_t accumulate = p.into == Into::accumulate || !first ? 1 : 0;
   const Tensor* bias = first ? p.bias : nullptr;

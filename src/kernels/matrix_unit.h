@@ -1,5 +1,5 @@
 // Which matrix unit of a device products may use: one that is reported, whose kernels compile,
-// whose numbers are right, and which is faster than doing without.
+// whose numbers are right, and which is not much slower than doing without.
 #pragma once
 
 #include "tensor/device.h"

@@ -12,11 +12,12 @@ Weight weight_of(ParamStore& params, const std::string& name) {
 
 }  // namespace
 
-Decoder::Decoder(Device& device, const ModelConfig& config, ParamStore& params, Recompute recompute)
+Decoder::Decoder(Device& device, const ModelConfig& config, ParamStore& params,
+                 const DecoderOptions& options)
     : device_(device),
       config_(config),
       params_(params),
-      recompute_(recompute),
+      options_(options),
       embedding_(weight_of(params, "embed.weight")),
       head_(config.tie ? embedding_ : weight_of(params, "head.weight")),
       final_norm_(params, config_, "final_norm") {
@@ -38,7 +39,7 @@ Tensor Decoder::embed(Stream& s, const DeviceBatch& batch) {
   require<ShapeError>(batch.T <= config_.context, "model.context",
                       "a sequence of {} tokens was given; this model's context is {}", batch.T,
                       config_.context);
-  Tensor x = device_.tensor({batch.B * batch.T, config_.width});
+  Tensor x = device_.tensor({batch.B * batch.T, config_.width}, options_.dtype);
   op::embedding(s, x, batch.tokens, embedding_.value);
   if (!position_.value.empty()) op::position_embedding(s, x, position_.value, batch.T);
   return x;
@@ -57,12 +58,13 @@ Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
   Tensor x = embed(s, batch);
   for (Block& block : blocks_) {
     if (on_stage_needed) on_stage_needed(--stage);
-    if (keep == Keep::yes && recompute_ == Recompute::block) saved_.block_inputs.push_back(x);
+    if (keep == Keep::yes && options_.recompute == Recompute::block)
+      saved_.block_inputs.push_back(x);
     x = run_block(s, block, x, shape);
-    if (keep == Keep::no || recompute_ == Recompute::block) {
+    if (keep == Keep::no || options_.recompute == Recompute::block) {
       block.attention.drop_saved();
       block.mlp.drop_saved();
-    } else if (recompute_ == Recompute::attention) {
+    } else if (options_.recompute == Recompute::attention) {
       block.attention.drop_attention();
     }
   }
@@ -70,7 +72,7 @@ Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
 }
 
 Tensor Decoder::normalize(Stream& s, const Tensor& x) {
-  Tensor y = device_.tensor(x.shape());
+  Tensor y = device_.tensor(x.shape(), x.dtype());
   final_norm_.forward(s, y, x);
   return y;
 }
@@ -93,11 +95,11 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
   };
   begin_stage();
   Tensor loss = device_.tensor({shape.N()});
-  Tensor dnormalized = device_.tensor(saved_.normalized.shape());
+  Tensor dnormalized = device_.tensor(saved_.normalized.shape(), options_.dtype);
   op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient}, saved_.normalized,
                                          head_.value, batch.targets);
   op::sum(s, loss_sum, loss, op::Into::accumulate);
-  Tensor dx = device_.tensor(saved_.x.shape());
+  Tensor dx = device_.tensor(saved_.x.shape(), options_.dtype);
   final_norm_.backward(s, dx, dnormalized, saved_.x, op::Into::replace);
   dnormalized = {};
   saved_.x = {};
@@ -106,7 +108,7 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     Block& block = blocks_[layer];
     begin_stage();
-    if (recompute_ == Recompute::block) {
+    if (options_.recompute == Recompute::block) {
       run_block(s, block, saved_.block_inputs[layer], shape);
       saved_.block_inputs.pop_back();
     }
@@ -130,7 +132,7 @@ void Decoder::evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum) {
 
 Tensor Decoder::next_token_logits(Stream& s, const DeviceBatch& batch) {
   const Tensor x = run_blocks(s, batch, Keep::no);
-  Tensor last = device_.tensor({batch.B, config_.width});
+  Tensor last = device_.tensor({batch.B, config_.width}, options_.dtype);
   for (std::size_t b = 0; b < batch.B; ++b) {
     Tensor row = last.slice(b, b + 1);
     s.copy(row, x.slice((b + 1) * batch.T - 1, (b + 1) * batch.T));

@@ -22,10 +22,19 @@ using OnStageBegins = std::function<void(std::size_t stage)>;
 /// Asked for before parameters of a stage are used: returns when they may be.
 using OnStageNeeded = std::function<void(std::size_t stage)>;
 
+/// How a model is computed; what it computes is the same but for roundings.
+struct DecoderOptions {
+  Recompute recompute = Recompute::none;
+  /// Of activations and their gradients: f32 or bf16. Parameters and their gradients, sums and
+  /// losses are f32; products of bf16 activations round weights to bf16.
+  Dtype dtype = Dtype::f32;
+};
+
 /// Runs a model over parameters that somebody else owns. One micro-batch at a time.
 class Decoder {
  public:
-  Decoder(Device& device, const ModelConfig& config, ParamStore& params, Recompute recompute);
+  Decoder(Device& device, const ModelConfig& config, ParamStore& params,
+          const DecoderOptions& options = {});
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -62,7 +71,7 @@ class Decoder {
   Device& device_;
   ModelConfig config_;
   ParamStore& params_;
-  Recompute recompute_;
+  DecoderOptions options_;
   Weight embedding_;
   Weight position_;
   Weight head_;

@@ -134,10 +134,11 @@ std::vector<std::string> format_startup(const StartupTable& table) {
   std::vector<std::string> lines{
       fmt::format("motley  {}  run {}  seed {}  {}  until {}", table.version, table.run, table.seed,
                   table.optimizer, table.limits),
-      fmt::format("model   {}  {} parameters  {}  {} ({} kv)  width {}  T {}  vocabulary {}",
+      fmt::format("model   {}  {} parameters  {}  {} ({} kv)  width {}  T {}  vocabulary {}{}",
                   m.traits().name, format_count(static_cast<double>(num_parameters(m))),
                   plural(m.layers, "layer"), plural(m.heads, "head"), m.kv_heads, m.width,
-                  table.sequence, m.vocab),
+                  table.sequence, m.vocab,
+                  table.dtype == "f32" ? "" : fmt::format("  {}", table.dtype)),
       fmt::format("world   {} on {}  a step is {} of {} x {} = {} tokens",
                   plural(table.ranks.size(), "rank"), plural(hosts.size(), "host"),
                   leaves == 1 ? "1 leaf" : fmt::format("{} leaves", leaves), table.leaf_sequences,

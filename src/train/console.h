@@ -35,6 +35,7 @@ struct StartupTable {
   std::string limits = {};     // "3 minutes"
   std::uint64_t seed = 0;
   ModelConfig model;
+  std::string_view dtype = "f32";    // of activations
   std::uint64_t sequence = 0;        // T
   std::uint64_t leaf_sequences = 0;  // B
   std::vector<RankRow> ranks;

@@ -15,6 +15,9 @@ namespace motley {
 
 enum class ScheduleKind { cosine, linear, constant, wsd };
 
+/// How numbers are stored or sent.
+enum class Precision { f32, bf16 };
+
 /// The shape's defaults are those of the preset "llama-10m".
 struct ModelSettings {
   std::string preset = "llama-10m";
@@ -28,6 +31,7 @@ struct ModelSettings {
   std::uint64_t vocab = 0;      // 0: as many as the data's tokenizer has
   bool tie = true;
   Recompute recompute = Recompute::none;
+  Precision dtype = Precision::f32;
   double norm_eps = 1e-5;
   double rope_theta = 10000.0;
   double init_std = 0.02;
@@ -85,14 +89,12 @@ struct DeviceChoiceSettings {
   bool one_core = false;
   std::string cache = {};    // empty: the default directory
   std::string profile = {};  // steps to profile; see train/step_profile.h
+  bool matrix_units = true;
 };
-
-/// Whether sums over ranks travel as f32, or as bf16 between hosts.
-enum class WireKind { f32, bf16 };
 
 struct DistSettings {
   bool exact = true;
-  WireKind wire = WireKind::f32;
+  Precision wire = Precision::f32;  // of sums between hosts
   std::uint64_t zero = 1;  // ZeRO's stage: 1 shards the optimizer's state, 2 gradients as well
   bool shared_memory = true;
   bool zero_copy = true;

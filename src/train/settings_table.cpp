@@ -148,6 +148,10 @@ std::vector<Setting> model_rows() {
       model<&M::tie>("tie", {.help = "the head is the embedding table", .on_resume = identical}),
       model<&M::recompute>("recompute", {.help = "what backward computes again to save memory",
                                          .choices = {"none", "attention", "block"}}),
+      model<&M::dtype>("dtype",
+                       {.help = "activations are stored as; bf16 is faster where it is half "
+                                "the memory or has units of its own",
+                        .choices = {"f32", "bf16"}}),
       model<&M::norm_eps>("norm_eps", {.help = "added to the variance in norms",
                                        .low = 1e-12,
                                        .high = 0.1,
@@ -312,6 +316,9 @@ std::vector<Setting> device_rows() {
                             .alias = "one_core"}),
       device<&D::cache>("cache",
                         {.help = "directory of built kernels; empty = the user's cache directory"}),
+      device<&D::matrix_units>("matrix_units",
+                               {.help = "multiply bf16 by units made for it where they prove right "
+                                        "and faster; see the log"}),
       device<&D::profile>("profile",
                           {.help = "steps to profile, as steps=10-12: what the device ran goes to "
                                    "profile/ of the run, the costliest kernels to the console",

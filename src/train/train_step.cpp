@@ -54,14 +54,14 @@ DeviceBatch upload(Device& device, const Batch& batch) {
 }
 
 TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
-                     Recompute recompute, const OptimSettings& settings,
+                     const DecoderOptions& decoder, const OptimSettings& settings,
                      const ReducerOptions& reducer)
     : device_(device),
       comm_(comm),
       settings_(settings),
       reducer_(device, comm, param_layout(config), reducer),
       params_(device, config, reducer_.memory()),
-      decoder_(device, config, params_, recompute),
+      decoder_(device, config, params_, decoder),
       optimizer_(device, params_, owned_ranges(reducer_), settings),
       num_chunks_(params_.layout().size / op::squares_chunk),
       owned_sums_(device.zeros({2 * num_owned_chunks(static_cast<std::size_t>(comm.rank()))})),

@@ -68,8 +68,9 @@ struct StepHooks {
 class TrainStep {
  public:
   /// Collective. Parameters are zero until initialised or loaded.
-  TrainStep(Device& device, Communicator& comm, const ModelConfig& config, Recompute recompute,
-            const OptimSettings& settings, const ReducerOptions& reducer = {});
+  TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
+            const DecoderOptions& decoder, const OptimSettings& settings,
+            const ReducerOptions& reducer = {});
 
   /// Gives a leaf of the step. Those of this rank are asked for one by one, in rising order.
   using MakeLeaf = std::function<Batch(std::size_t leaf)>;

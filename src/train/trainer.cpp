@@ -10,6 +10,7 @@
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/replica_check.h"
+#include "train/same_matrix_unit.h"
 #include "train/schedule.h"
 #include "train/settings_toml.h"
 
@@ -68,8 +69,13 @@ MicroBatchShape choose_leaf_shape(const Settings& settings, const ModelConfig& m
   return {settings.train.micro_batch, T};
 }
 
+DecoderOptions decoder_options(const ModelSettings& settings) {
+  return {.recompute = settings.recompute,
+          .dtype = settings.dtype == Precision::bf16 ? Dtype::bf16 : Dtype::f32};
+}
+
 ReducerOptions reducer_options(const DistSettings& settings) {
-  return {.exchange = {.wire = settings.wire == WireKind::bf16 ? Wire::bf16 : Wire::f32,
+  return {.exchange = {.wire = settings.wire == Precision::bf16 ? Wire::bf16 : Wire::f32,
                        .shared_memory = settings.shared_memory},
           .exact = settings.exact,
           .memory = settings.zero_copy ? HostMemory::automatic : HostMemory::copied,
@@ -112,7 +118,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings,
                         return faults;
                       }),
                 comm.rank()),
-      train_(device, comm, start_.model, settings.model.recompute, settings.optim,
+      train_(device, comm, start_.model, decoder_options(settings.model), settings.optim,
              reducer_options(settings.dist)),
       balancer_(comm, train_.rank_order(), leaves_per_step_, progress_.step,
                 {settings.dist.replan_every, read_ahead.steps}),
@@ -122,6 +128,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings,
   data_.train.limit_vocabulary(start_.model.vocab);
   if (data_.validation) data_.validation->limit_vocabulary(start_.model.vocab);
   injector_.attach(train_);
+  if (settings.model.dtype == Precision::bf16) use_same_matrix_unit(comm, device);
   load_start(train_, start_, settings.train.seed);
   // As a number it stays what it is when the run goes on with another number of ranks.
   settings_.train.global_batch = leaves_per_step_ * leaf_shape_.N();

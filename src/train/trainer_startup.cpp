@@ -43,10 +43,13 @@ RankRow row_from_text(const std::string& text) {
   return row;
 }
 
-/// "gpu"; or "gpu, copied" for one that could work in the host's memory and does not.
-std::string describe_kind(const DeviceInfo& info, HostMemory memory) {
+/// "gpu"; "gpu, copied" for one that could work in the host's memory and does not; and the matrix
+/// unit that products use.
+std::string describe_kind(const Device& device, HostMemory memory) {
+  const DeviceInfo& info = device.info();
   const bool could_share = info.kind == DeviceKind::cpu || info.unified_memory;
-  return to_string(info.kind) + (could_share && memory == HostMemory::copied ? ", copied" : "");
+  return to_string(info.kind) + (could_share && memory == HostMemory::copied ? ", copied" : "") +
+         (device.matrix_unit() == MatrixUnit::avx512_bf16 ? ", AVX-512 BF16" : "");
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ void Trainer::print_startup() {
   const RankRow mine{
       .host = comm_.host(),
       .device = device_.info().name,
-      .kind = describe_kind(device_.info(), train_.reducer().host_memory()),
+      .kind = describe_kind(device_, train_.reducer().host_memory()),
       .memory_used = device_.pool().statistics().in_use + train_.reducer().bytes_beside_pool(),
       .memory_total = device_.info().global_memory,
       .leaves = plan.counts().at(static_cast<std::size_t>(comm_.rank()))};
@@ -71,6 +74,7 @@ void Trainer::print_startup() {
   table.limits = describe_limits(settings_.train);
   table.seed = settings_.train.seed;
   table.model = start_.model;
+  table.dtype = settings_.model.dtype == Precision::bf16 ? "bf16" : "f32";
   table.sequence = leaf_shape_.T;
   table.leaf_sequences = leaf_shape_.B;
   table.data_path = settings_.data.path;

@@ -19,10 +19,10 @@ struct ModelRun {
   ParamStore params;
   Decoder decoder;
 
-  ModelRun(const ModelConfig& config, KernelFamily family, Recompute recompute)
+  ModelRun(const ModelConfig& config, KernelFamily family, const DecoderOptions& options = {})
       : device(list_devices().at(0), {.family = family, .fresh_memory = FreshMemory::poison}),
         params(device, config),
-        decoder(device, config, params, recompute) {
+        decoder(device, config, params, options) {
     test::set_hashed_weights(device.stream(), params);
   }
 
@@ -50,15 +50,36 @@ struct Case {
   const char* name;
   ModelConfig config;
   KernelFamily family;
+  Dtype dtype = Dtype::f32;
 };
 
-class Models : public testing::TestWithParam<Case> {};
+class Models : public testing::TestWithParam<Case> {
+ protected:
+  ModelRun make(Recompute recompute = Recompute::none) const {
+    return {GetParam().config, GetParam().family, {recompute, GetParam().dtype}};
+  }
+};
+
+/// Cases in f32, whose losses are exact enough for finite differences.
+class ModelsInF32 : public Models {};
+/// Cases in bf16.
+class ModelsInBf16 : public Models {};
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    difference += std::pow(double{a[i]} - double{b[i]}, 2);
+    size += double{b[i]} * double{b[i]};
+  }
+  return std::sqrt(difference / size);
+}
 
 /// The slope of the loss along the gradient's own direction, by a central difference of the fourth
 /// order, must be the gradient's length. Along this direction the signal is largest, so that float
 /// losses suffice.
-TEST_P(Models, GradientsMatchFiniteDifferences) {
-  ModelRun run(GetParam().config, GetParam().family, Recompute::none);
+TEST_P(ModelsInF32, GradientsMatchFiniteDifferences) {
+  ModelRun run = make();
   run.train();
   Stream& s = run.device.stream();
   for (const Param& param : run.params.params()) {
@@ -88,30 +109,30 @@ TEST_P(Models, GradientsMatchFiniteDifferences) {
 }
 
 TEST_P(Models, RecomputationChangesNoBit) {
-  ModelRun whole(GetParam().config, GetParam().family, Recompute::none);
+  ModelRun whole = make();
   const double loss = whole.train();
   for (const Recompute recompute : {Recompute::attention, Recompute::block}) {
-    ModelRun run(GetParam().config, GetParam().family, recompute);
+    ModelRun run = make(recompute);
     EXPECT_EQ(run.train(), loss);
     EXPECT_EQ(run.gradients(), whole.gradients());
   }
 }
 
 TEST_P(Models, RepeatsBitForBit) {
-  ModelRun first(GetParam().config, GetParam().family, Recompute::none);
-  ModelRun second(GetParam().config, GetParam().family, Recompute::none);
+  ModelRun first = make();
+  ModelRun second = make();
   EXPECT_EQ(first.train(), second.train());
   EXPECT_EQ(first.gradients(), second.gradients());
 }
 
 TEST_P(Models, EvaluationGivesTheTrainingLoss) {
-  ModelRun run(GetParam().config, GetParam().family, Recompute::none);
+  ModelRun run = make();
   const double evaluated = run.evaluate();
   EXPECT_EQ(run.train(), evaluated);
 }
 
 TEST_P(Models, TellsEveryBucketOnceInOrder) {
-  ModelRun run(GetParam().config, GetParam().family, Recompute::none);
+  ModelRun run = make();
   Tensor loss_sum = run.device.zeros({1});
   const DeviceBatch batch = hashed_batch(run.device, run.decoder.config().vocab, 0);
   std::vector<std::size_t> told;
@@ -122,8 +143,22 @@ TEST_P(Models, TellsEveryBucketOnceInOrder) {
   for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], i);
 }
 
+/// A rounding to bf16 is 2^-9 at most, and the longest chain of them is some tens long.
+TEST_P(ModelsInBf16, LossAndGradientsAreNearThoseOfF32) {
+  ModelRun wide(GetParam().config, GetParam().family);
+  ModelRun narrow = make();
+  const double loss = wide.train();
+  const double loss_in_bf16 = narrow.train();
+  EXPECT_NEAR(loss_in_bf16 / loss, 1, 2e-3);
+  EXPECT_NE(loss_in_bf16, loss) << "nothing was rounded";
+  for (std::size_t i = 0; i < wide.params.params().size(); ++i) {
+    EXPECT_LT(distance(narrow.gradients()[i], wide.gradients()[i]), 0.03)
+        << wide.params.params()[i].spec.name;
+  }
+}
+
 TEST(Decoder, RefusesASequenceBeyondTheContext) {
-  ModelRun run(test::tiny_llama(), KernelFamily::cpu, Recompute::none);
+  ModelRun run(test::tiny_llama(), KernelFamily::cpu);
   const DeviceBatch batch = hashed_batch(run.device, run.decoder.config().vocab, 0, 1, 21);
   EXPECT_THROW(run.decoder.forward(run.device.stream(), batch), ShapeError);
 }
@@ -138,15 +173,27 @@ ModelConfig tied(ModelConfig config) {
   return config;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Tiny, Models,
+std::string name_of_case(const testing::TestParamInfo<Case>& test) {
+  return test.param.name;
+}
+
+const auto cases_in_f32 =
     testing::Values(Case{"gpt2_cpu", test::tiny_gpt2(), KernelFamily::cpu},
                     Case{"gpt2_erf_cpu", with_exact_gelu(test::tiny_gpt2()), KernelFamily::cpu},
                     Case{"gpt2_gpu", test::tiny_gpt2(), KernelFamily::gpu},
                     Case{"llama_cpu", test::tiny_llama(), KernelFamily::cpu},
                     Case{"llama_gpu", test::tiny_llama(), KernelFamily::gpu},
-                    Case{"llama_tied_cpu", tied(test::tiny_llama()), KernelFamily::cpu}),
-    [](const auto& test) { return std::string(test.param.name); });
+                    Case{"llama_tied_cpu", tied(test::tiny_llama()), KernelFamily::cpu});
+const auto cases_in_bf16 =
+    testing::Values(Case{"gpt2_cpu_bf16", test::tiny_gpt2(), KernelFamily::cpu, Dtype::bf16},
+                    Case{"gpt2_gpu_bf16", test::tiny_gpt2(), KernelFamily::gpu, Dtype::bf16},
+                    Case{"llama_cpu_bf16", test::tiny_llama(), KernelFamily::cpu, Dtype::bf16},
+                    Case{"llama_gpu_bf16", test::tiny_llama(), KernelFamily::gpu, Dtype::bf16});
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Models, cases_in_f32, name_of_case);
+INSTANTIATE_TEST_SUITE_P(TinyBf16, Models, cases_in_bf16, name_of_case);
+INSTANTIATE_TEST_SUITE_P(Tiny, ModelsInF32, cases_in_f32, name_of_case);
+INSTANTIATE_TEST_SUITE_P(TinyBf16, ModelsInBf16, cases_in_bf16, name_of_case);
 
 }  // namespace
 }  // namespace motley

@@ -55,7 +55,7 @@ TEST_P(Golden, LossGradientsAndTenStepsAreThoseOfPyTorch) {
   Stream& s = device.stream();
   ParamStore params(device, tested.config);
   test::set_hashed_weights(s, params);
-  Decoder decoder(device, tested.config, params, Recompute::none);
+  Decoder decoder(device, tested.config, params);
   std::vector<Range> whole;
   for (const ParamBucket& bucket : params.buckets()) whole.push_back({bucket.begin, bucket.end});
   Optimizer optimizer(device, params, whole, OptimSettings{});

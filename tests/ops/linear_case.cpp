@@ -61,7 +61,8 @@ const Registered linear({.name = "linear",
                                         {131, 97, 67, 1, 0}},
                          .oclgrind_sizes = {{5, 33, 3, 1, 1}, {13, 2, 17, 0, 0}},
                          .bench_sizes = {{2048, 1536, 384, 1, 0}, {2048, 384, 1536, 1, 1}},
-                         .make = make_linear});
+                         .make = make_linear,
+                         .bf16 = true});
 
 }  // namespace
 }  // namespace motley::test

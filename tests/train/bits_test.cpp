@@ -40,6 +40,21 @@ TEST_P(SameBits, OnAnyNumberOfRanks) {
   }
 }
 
+TEST_P(SameBits, WithActivationsInBf16) {
+  const auto [family, split] = GetParam();
+  const ModelConfig config = family == Family::gpt2 ? test::tiny_gpt2() : test::tiny_llama();
+  const test::Training training{.steps = 5, .dtype = Dtype::bf16};
+  SelfComm self;
+  const Bits alone = test::train_for_bits(test::device_of(0), self, config, split, training);
+  for (const int num_ranks : {2, 3}) {
+    run_ranks(num_ranks, [&, split = split](Communicator& comm) {
+      Device& device = test::device_of(comm.rank());
+      const Bits bits = test::train_for_bits(device, comm, config, split, training);
+      test::expect_same_bits(bits, alone, fmt::format("{} of {}", comm.name(), num_ranks));
+    });
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
                          testing::Combine(testing::Values(Family::gpt2, Family::llama),
                                           testing::Values(Split::even, Split::uneven)),

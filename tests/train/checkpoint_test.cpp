@@ -22,7 +22,7 @@ TrainStep make_train(Communicator& comm, const ModelConfig& model,
                      const std::string& optimizer = "adamw") {
   OptimSettings settings;
   settings.name = optimizer;
-  return {device_of(comm.rank()), comm, model, Recompute::none, settings};
+  return {device_of(comm.rank()), comm, model, {}, settings};
 }
 
 CheckpointContents contents_at(std::uint64_t step, const ModelConfig& model) {

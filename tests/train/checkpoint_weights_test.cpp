@@ -86,7 +86,7 @@ TEST(ImportWeights, CannotBeResumedFrom) {
   test::hf_gpt2().write(scratch / "hf");
   const io::Path checkpoint = import_weights(*open_weights(scratch / "hf"), scratch / "run");
   SelfComm comm;
-  TrainStep train(test::device_of(0), comm, test::tiny_gpt2(), Recompute::none, {});
+  TrainStep train(test::device_of(0), comm, test::tiny_gpt2(), {}, {});
   const std::string message =
       message_of<CheckpointError>([&] { load_checkpoint(train, checkpoint); });
   expect_mentions(message, "optim.safetensors is missing");
@@ -96,7 +96,7 @@ TEST(ImportWeights, CannotBeResumedFrom) {
 TEST(CheckpointWeights, AreThoseOfTheTrainedModel) {
   const ScratchDirectory scratch;
   SelfComm comm;
-  TrainStep train(test::device_of(0), comm, test::tiny_gpt2(), Recompute::none, {});
+  TrainStep train(test::device_of(0), comm, test::tiny_gpt2(), {}, {});
   train.initialize(1);
   test::train_steps(train, 0, 1);
   CheckpointContents contents;

@@ -52,7 +52,7 @@ struct Evaluator {
       : comm(c),
         device(test::device_of(c.rank())),
         params(device, model()),
-        decoder(device, model(), params, Recompute::none) {
+        decoder(device, model(), params) {
     test::set_hashed_weights(device.stream(), params);
   }
   Evaluation run(const Dataset& dataset, const EvaluationSettings& settings) {

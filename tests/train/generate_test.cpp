@@ -120,7 +120,7 @@ struct Sampler {
   Decoder decoder;
 
   explicit Sampler(const ModelConfig& config)
-      : params(device, config), decoder(device, config, params, Recompute::none) {
+      : params(device, config), decoder(device, config, params) {
     test::set_hashed_weights(device.stream(), params);
   }
   Tokens run(const Tokens& prompt, const SamplingSettings& settings) {

@@ -18,7 +18,7 @@ namespace {
 std::vector<StepResult> run_with(const std::vector<Fault>& faults, std::uint64_t num_steps) {
   std::vector<StepResult> results;
   run_ranks(3, [&](Communicator& comm) {
-    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), Recompute::none, {});
+    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), {}, {});
     train.initialize(7);
     Injector injector(faults, comm.rank());
     injector.attach(train);
@@ -56,7 +56,7 @@ TEST(Injector, SlowsARankWithoutChangingABit) {
 TEST(Injector, FlipsABitThatTheOtherRanksNotice) {
   for (const int faulty : {0, 1, 2}) {
     run_ranks(3, [&](Communicator& comm) {
-      TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), Recompute::none, {});
+      TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), {}, {});
       train.initialize(7);
       Injector injector({{.rank = faulty, .step = 1, .kind = FaultKind::flip_bit}}, comm.rank());
       Stream& s = train.device().stream();

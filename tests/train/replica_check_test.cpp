@@ -34,7 +34,7 @@ TEST(FindDivergence, TrustsTheLowestRankInATie) {
 
 TEST(CheckReplicas, AcceptsEqualOnesAndNamesOthersOnEveryRank) {
   run_ranks(3, [](Communicator& comm) {
-    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_gpt2(), Recompute::none, {});
+    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_gpt2(), {}, {});
     train.initialize(7);
     Stream& s = train.device().stream();
     EXPECT_NO_THROW(check_replicas(comm, s, train.params(), 5));

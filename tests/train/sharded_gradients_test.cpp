@@ -101,8 +101,8 @@ INSTANTIATE_TEST_SUITE_P(All, ShardedGradients,
 /// Other sums, but nearly the same.
 TEST(InexactShardedGradients, StayNear) {
   const auto losses = [](Communicator& comm, const ReducerOptions& reducer) {
-    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), Recompute::none,
-                    {.lr = 1e-2}, reducer);
+    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), {}, {.lr = 1e-2},
+                    reducer);
     train.initialize(7);
     std::vector<double> all;
     for (std::uint64_t step = 1; step <= 5; ++step) {
@@ -125,7 +125,7 @@ TEST(InexactShardedGradients, StayNear) {
 
 TEST(ShardedGradientsOfARank, AreNamedWhenTheyAreNotFinite) {
   run_ranks(3, [](Communicator& comm) {
-    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), Recompute::none, {},
+    TrainStep train(test::device_of(comm.rank()), comm, test::tiny_llama(), {}, {},
                     {.shard_gradients = true});
     train.initialize(7);
     Injector injector({{.rank = 1, .step = 2, .kind = FaultKind::nan}}, comm.rank());
@@ -154,7 +154,7 @@ std::vector<std::size_t> bytes_after_a_step(int num_ranks, const ReducerOptions&
     Device& device = test::device_of(comm.rank());
     device.pool().trim();  // blocks that are free may be larger than what is asked for
     const std::size_t before = device.pool().statistics().in_use;
-    TrainStep train(device, comm, config, Recompute::none, {}, reducer);
+    TrainStep train(device, comm, config, {}, {}, reducer);
     train.initialize(7);
     train.run(even_plan(8, train.rank_order()),
               [&](std::size_t leaf) {

@@ -38,7 +38,7 @@ struct TinyRun {
   TinyRun(Communicator& comm, const ModelConfig& config, const OptimSettings& settings,
           const ReducerOptions& reducer, const Place& place)
       : device(place.device, {.family = place.family, .fresh_memory = FreshMemory::poison}),
-        train(device, comm, config, Recompute::none, settings, reducer),
+        train(device, comm, config, {}, settings, reducer),
         rate(static_cast<float>(settings.lr)) {
     train.initialize(7);
   }
