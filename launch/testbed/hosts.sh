@@ -30,6 +30,18 @@ prepare_files() {
   mount --bind "$state/names" /etc/hosts
 }
 
+# Hosts speak TCP as most systems do, whatever this machine has chosen for itself: by cubic, or, where namespaces may
+# not have that, by the one that all may have.
+set_congestion_control() {
+  local control
+  for control in cubic reno; do
+    if nsenter --target "$1" --net bash -c \
+      "echo $control >/proc/sys/net/ipv4/tcp_congestion_control" 2>/dev/null; then
+      return
+    fi
+  done
+}
+
 # A host is a process that sleeps in its namespaces; its id is the host's handle.
 start_host() {
   local name=$1 address=$2 pid
@@ -48,6 +60,7 @@ start_host() {
   nsenter --target "$pid" --net ip link set lo up
   nsenter --target "$pid" --net ip address add "$address/24" dev eth0
   nsenter --target "$pid" --net ip link set eth0 up
+  set_congestion_control "$pid"
   "$here/link.sh" "$name" "$rate" || skip "the rate '$rate' cannot be set by tc (tbf)"
 }
 
