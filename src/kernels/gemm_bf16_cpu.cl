@@ -1,24 +1,12 @@
 // Matrix multiplication of bf16 for CPUs, with sums in float: as gemm_cpu.cl, but two neighbouring k make a
 // pair, which lies in one 32-bit word, the lower k in the lower half. gemm_packed_bf16.cpp launches these.
-// X86_AVX512_BF16 multiplies pairs by the instruction made for it. It flushes denormals and adds the two
-// products in an order of its own, so its sums differ from those without it by roundings.
 // lint: -DMR=12 -DNR=32
 // lint: -DMR=6 -DNR=16
 #include "gemm_tile_cpu.clh"
+#include "bf16_pairs.clh"
 
 typedef uint uint_u __attribute__((aligned(2)));
 typedef uint16 uint16_u __attribute__((aligned(2)));
-
-// sum + the products of both halves of sixteen pairs.
-inline float16 add_pairs(float16 sum, uint16 a, uint16 b) {
-#ifdef X86_AVX512_BF16
-  __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-  return sum;
-#else
-  sum = fma(as_float16(a << 16), as_float16(b << 16), sum);
-  return fma(as_float16(a & 0xffff0000u), as_float16(b & 0xffff0000u), sum);
-#endif
-}
 
 // sums[i][v] += pairs[i] * b[v], for one pair of k.
 inline void add_tile(float16 sums[MR][VECTORS], const uint pairs[MR], global const uint* b) {

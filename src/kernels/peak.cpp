@@ -9,8 +9,9 @@
 namespace motley {
 namespace {
 
-// As in peak.cl: a work-item's additions and multiplications in a round.
+// As in peak.cl: a work-item's additions and multiplications in a round, of floats and of pairs.
 constexpr std::size_t flops_per_round = std::size_t{10} * 16 * 2;
+constexpr std::size_t flops_per_round_of_pairs = std::size_t{24} * 16 * 4;
 constexpr int num_repeats = 5;
 constexpr double long_enough_s = 0.02;  // against the cost of a launch
 
@@ -29,7 +30,9 @@ double best_seconds(Stream& s, Run run) {
   return best;
 }
 
-double measure_flops(Device& device) {
+double measure_flops(Device& device, bool with_unit) {
+  const Defines defines = with_unit ? Defines{{"X86_AVX512_BF16", 1}} : Defines{};
+  const std::size_t per_round = with_unit ? flops_per_round_of_pairs : flops_per_round;
   const std::size_t local = device.family() == KernelFamily::gpu ? 64 : 1;
   const std::size_t groups = std::size_t{device.info().compute_units} * 16;
   Stream& s = device.stream();
@@ -38,11 +41,11 @@ double measure_flops(Device& device) {
   for (;;) {
     const double seconds = best_seconds(s, [&] {
       launch(s, {.groups = {groups, 1, 1}, .local = {local, 1, 1}},
-             k::peak_fma{.y = y, .x = 0.5f, .rounds = rounds});
+             k::peak_fma{.y = y, .x = 0.5f, .rounds = rounds}, defines);
     });
     if (seconds >= long_enough_s || rounds >= 1u << 30) {
       const double items = static_cast<double>(groups * local);
-      return items * static_cast<double>(flops_per_round) * rounds / seconds;
+      return items * static_cast<double>(per_round) * rounds / seconds;
     }
     rounds *= 4;
   }
@@ -60,7 +63,10 @@ double measure_bytes(Device& device) {
 }  // namespace
 
 Peaks measure_peaks(Device& device) {
-  return {.flops = measure_flops(device), .bytes = measure_bytes(device)};
+  const bool with_unit = device.matrix_unit() == MatrixUnit::avx512_bf16;
+  return {.flops = measure_flops(device, with_unit),
+          .dtype = with_unit ? Dtype::bf16 : Dtype::f32,
+          .bytes = measure_bytes(device)};
 }
 
 }  // namespace motley

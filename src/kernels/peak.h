@@ -2,12 +2,14 @@
 #pragma once
 
 #include "tensor/device.h"
+#include "tensor/dtype.h"
 
 namespace motley {
 
 /// Per second.
 struct Peaks {
-  double flops = 0;  // in chains of fp32 multiply-adds, all in registers
+  double flops = 0;          // in chains of multiply-adds, all in registers
+  Dtype dtype = Dtype::f32;  // of these; bf16 where the device's matrix unit is in use
   double bytes = 0;  // read and written by additions of long vectors, far longer than caches are
 };
 

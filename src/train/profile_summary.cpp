@@ -49,10 +49,11 @@ std::vector<std::string> format_profile(const ProfileSummary& summary, const Pea
   const auto steps = static_cast<double>(num_steps);
   std::vector<std::string> lines;
   lines.push_back(fmt::format(
-      "{} steps of {:.1f} ms, the device busy {:.1f}% of them; peaks: {:.0f} GFLOP/s, {:.1f} GB/s",
+      "{} steps of {:.1f} ms, the device busy {:.1f}% of them; peaks: {:.0f} GFLOP/s{}, "
+      "{:.1f} GB/s",
       num_steps, summary.seconds / steps * 1e3,
       100 * summary.busy / std::max(summary.seconds, 1e-9), peaks.flops * 1e-9,
-      peaks.bytes * 1e-9));
+      peaks.dtype == Dtype::bf16 ? " in bf16" : "", peaks.bytes * 1e-9));
   lines.push_back(fmt::format("{:<26} {:>8} {:>10} {:>6} {:>16} {:>16}", "kernel", "calls",
                               "ms a step", "part", "GFLOP/s", "GB/s"));
   double shown = 0;

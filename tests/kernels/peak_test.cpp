@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/generated.h"
+#include "kernels/matrix_unit.h"
 
 namespace motley {
 namespace {
@@ -37,6 +38,16 @@ TEST(Peak, IsMeasuredInBothFamilies) {
     EXPECT_LT(peaks.flops, 1e16) << "no device of today: work was left out";
     EXPECT_LT(peaks.bytes, 1e14);
   }
+}
+
+TEST(Peak, IsThatOfTheMatrixUnitInUse) {
+  Device device(list_devices().at(0), {.family = KernelFamily::cpu});
+  EXPECT_EQ(measure_peaks(device).dtype, Dtype::f32);
+  if (op::find_matrix_unit(device.stream()) == MatrixUnit::none) return;
+  const Peaks peaks = measure_peaks(device);
+  EXPECT_EQ(peaks.dtype, Dtype::bf16);
+  EXPECT_GT(peaks.flops, 0);
+  EXPECT_LT(peaks.flops, 1e16) << "no device of today: work was left out";
 }
 
 }  // namespace
