@@ -1,7 +1,9 @@
 // SwiGLU and GELU for CPUs: a work-item takes a row or a block of elements, sixteen at a time, because
 // scalar exp is four times slower than exp of a float16 there.
 #define REAL float16
+#define EXP exp16
 #include "common.clh"
+#include "exp.clh"
 #include "stored.clh"
 #include "activation.clh"
 

@@ -1,5 +1,6 @@
 // SwiGLU and GELU for GPUs: one work-item an element.
 #define REAL float
+#define EXP exp
 #include "common.clh"
 #include "stored.clh"
 #include "activation.clh"

@@ -1,5 +1,5 @@
 // Causal attention for CPUs, backward. Shapes: qkv and dqkv [N, (H + 2G) * D] as in ops.h, D = HEAD_DIM.
-// With P = exp(scale * Q K^T - lse) and delta = rowsum(dY * Y): dV = P^T dY, dS = P * (dY V^T - delta),
+// With P = exp16(scale * Q K^T - lse) and delta = rowsum(dY * Y): dV = P^T dY, dS = P * (dY V^T - delta),
 // dQ = scale * dS K, dK = scale * dS^T Q (Dao et al. 2022). P is computed twice, once per kernel: that is
 // 7 products of blocks instead of 5, but each gradient has one owner, so that nothing is added atomically.
 // lint: -DHEAD_DIM=64
@@ -62,7 +62,7 @@ kernel void attention_bwd_dq_cpu(global stored* restrict dqkv,       // [N, (H +
     load_rows(block, keys + k0 * stride, stride, num_keys, 1.0f);
     dot_block(ds, block, query_columns);
     for (int j = 0; j < BLOCK; ++j) {
-      ds[j] = exp(ds[j] - saved_lse) * (dp[j] - row_delta);
+      ds[j] = exp16(ds[j] - saved_lse) * (dp[j] - row_delta);
       if (k0 == q0) ds[j] = select(ds[j], (float16)(0.0f), lane_numbers() < j);
     }
     add_weighted(dq, ds, block);
@@ -110,7 +110,7 @@ kernel void attention_bwd_dkdv_cpu(global stored* restrict dqkv,        // [N, (
       dot_block(p, block, key_columns);
       for (int i = 0; i < BLOCK; ++i) {
         const float row_lse = i < (int)num_queries ? lse[saved + i] : 0.0f;
-        p[i] = exp(p[i] - row_lse);
+        p[i] = exp16(p[i] - row_lse);
         if (q0 == k0) p[i] = select(p[i], (float16)(0.0f), lane_numbers() > i);
       }
       float16 dy_block[BLOCK * VECTORS];

@@ -36,10 +36,10 @@ kernel void attention_fwd_cpu(global stored* restrict y,          // [N, H * D]
       for (int j = 0; j < BLOCK; ++j) p[j] = select(p[j], (float16)(MASKED), lane_numbers() < j);
     }
     float16 new_maximum = maximum;
-    for (uint j = 0; j < BLOCK; ++j) new_maximum = fmax(new_maximum, p[j]);
+    for (uint j = 0; j < BLOCK; ++j) new_maximum = larger16(new_maximum, p[j]);
     // A factor of 1 changes nothing, and maxima settle after a few blocks.
     if (any(new_maximum != maximum)) {
-      const float16 shrink = exp(maximum - new_maximum);
+      const float16 shrink = exp16(maximum - new_maximum);
       total *= shrink;
       for (uint i = 0; i < BLOCK; ++i) {
         for (uint v = 0; v < VECTORS; ++v) out[i * VECTORS + v] *= ((private const float*)&shrink)[i];
@@ -47,11 +47,10 @@ kernel void attention_fwd_cpu(global stored* restrict y,          // [N, H * D]
       maximum = new_maximum;
     }
     for (uint j = 0; j < BLOCK; ++j) {
-      p[j] = exp(p[j] - maximum);
+      p[j] = exp16(p[j] - maximum);
       total += p[j];
     }
-    load_rows(block, values + k0 * stride, stride, num_keys, 1.0f);
-    add_weighted(out, p, block);
+    add_weighted_rows(out, p, values + k0 * stride, stride, num_keys);
   }
 
   const float16 inverse = 1.0f / total;

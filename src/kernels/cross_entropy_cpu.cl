@@ -1,12 +1,13 @@
 // Softmax cross-entropy of rows of logits for CPUs: one work-item a row, sixteen floats at a time.
 #include "common.clh"
+#include "exp.clh"
 #include "stored.clh"
 
 // The largest of a row. A NaN is passed over here, and then makes the sum of exponentials NaN.
 inline float row_max(global const stored* x, uint V) {
   float16 lanes = (float16)(-FLT_MAX);
   uint v = 0;
-  for (; v + 16 <= V; v += 16) lanes = fmax(lanes, load16(x + v));
+  for (; v + 16 <= V; v += 16) lanes = larger16(lanes, load16(x + v));
   float largest = max16(lanes);
   for (; v < V; ++v) largest = fmax(largest, load(x + v));
   return largest;
@@ -36,7 +37,7 @@ kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const stor
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
-      block += exp(load16(x + v) - largest);
+      block += exp16(load16(x + v) - largest);
     }
     lanes += block;
   }
@@ -69,7 +70,7 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* re
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
-      const float16 e = exp(load16(x + v) - largest);
+      const float16 e = exp16(load16(x + v) - largest);
       if (IN_PLACE) store16(x + v, e);
       block += e;
     }
@@ -89,7 +90,7 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* re
   float at_target = 0.0f;
   if (has_target) at_target = (IN_PLACE ? load(x + target) : exp(-distance)) * scale - 1.0f;
   for (v = 0; v + 16 <= V; v += 16) {
-    const float16 e = IN_PLACE ? load16(x + v) : exp(load16(x + v) - largest);
+    const float16 e = IN_PLACE ? load16(x + v) : exp16(load16(x + v) - largest);
     store16(x + v, zero ? (float16)(0.0f) : e * scale);
   }
   for (; v < V; ++v) {
