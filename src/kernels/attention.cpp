@@ -4,6 +4,7 @@
 #include "kernels/attention_check.h"
 #include "kernels/check.h"
 #include "kernels/generated.h"
+#include "kernels/matrix_unit.h"
 #include "kernels/ops.h"
 #include "tensor/device.h"
 
@@ -14,6 +15,9 @@ namespace {
 constexpr std::size_t cpu_block = 16;
 constexpr std::size_t gpu_group = 64;
 
+/// Which kernels compute: those of a family, or for CPUs those over pairs of bf16.
+enum class Variant { cpu, pairs, gpu };
+
 /// What every launch of one call shares. The head size is a build constant: it sizes register
 /// tiles.
 struct Plan {
@@ -22,25 +26,34 @@ struct Plan {
   std::uint32_t H;
   std::uint32_t G;
   float scale;
-  KernelFamily family;
+  Variant variant;
   Defines defines;
 };
 
-Plan make_plan(std::string_view op, Stream& s, const AttentionShape& shape) {
+Variant choose_variant(Stream& s, Dtype dtype, std::size_t D) {
+  if (s.device().family() == KernelFamily::gpu) return Variant::gpu;
+  // Vectors of pairs hold 32 columns.
+  const bool has_pairs = dtype == Dtype::bf16 && D % 32 == 0;
+  return has_pairs && find_matrix_unit(s) == MatrixUnit::avx512_bf16 ? Variant::pairs
+                                                                     : Variant::cpu;
+}
+
+Plan make_plan(std::string_view op, Stream& s, Dtype dtype, const AttentionShape& shape) {
   check_attention_shape(op, shape);
-  return {.width = qkv_width(shape),
-          .T = narrow<std::uint32_t>(shape.T),
-          .H = narrow<std::uint32_t>(shape.H),
-          .G = narrow<std::uint32_t>(shape.G),
-          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.D))),
-          .family = s.device().family(),
-          .defines = {{"HEAD_DIM", narrow<std::int64_t>(shape.D)}}};
+  Plan plan{.width = qkv_width(shape),
+            .T = narrow<std::uint32_t>(shape.T),
+            .H = narrow<std::uint32_t>(shape.H),
+            .G = narrow<std::uint32_t>(shape.G),
+            .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.D))),
+            .variant = choose_variant(s, dtype, shape.D),
+            .defines = {{"HEAD_DIM", narrow<std::int64_t>(shape.D)}}};
+  if (plan.variant == Variant::pairs) plan.defines.add("X86_AVX512_BF16", 1);
+  return plan;
 }
 
 /// Blocks of rows x heads x sequences.
-Grid grid_of(KernelFamily family, const AttentionShape& shape, std::size_t heads) {
-  if (family == KernelFamily::cpu)
-    return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
+Grid grid_of(Variant variant, const AttentionShape& shape, std::size_t heads) {
+  if (variant != Variant::gpu) return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
   return {.groups = {ceil_div(shape.T, gpu_group), heads, shape.B}, .local = {gpu_group, 1, 1}};
 }
 
@@ -51,97 +64,85 @@ double flops_of(const AttentionShape& shape, int num_products) {
          static_cast<double>(shape.B * shape.H);
 }
 
+/// What the variants' kernels take alike.
+template <class K>
+void launch_forward(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Plan& plan,
+                    const AttentionShape& shape) {
+  launch(
+      s, grid_of(plan.variant, shape, shape.H),
+      K{.y = y, .lse = lse, .qkv = qkv, .T = plan.T, .H = plan.H, .G = plan.G, .scale = plan.scale},
+      plan.defines, flops_of(shape, 2));  // q k and p v
+}
+
+template <class Dq, class Dkdv>
+void launch_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
+                     const Plan& plan, const AttentionShape& shape) {
+  // rowsum(dy * y), which the first kernel writes and the second reads.
+  Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
+  launch(s, grid_of(plan.variant, shape, shape.H),
+         Dq{.dqkv = dqkv,
+            .delta = delta,
+            .dy = dy,
+            .y = saved.y,
+            .lse = saved.lse,
+            .qkv = saved.qkv,
+            .T = plan.T,
+            .H = plan.H,
+            .G = plan.G,
+            .scale = plan.scale},
+         plan.defines, flops_of(shape, 3));
+  launch(s, grid_of(plan.variant, shape, shape.G),
+         Dkdv{.dqkv = dqkv,
+              .dy = dy,
+              .lse = saved.lse,
+              .delta = delta,
+              .qkv = saved.qkv,
+              .T = plan.T,
+              .H = plan.H,
+              .G = plan.G,
+              .scale = plan.scale},
+         plan.defines, flops_of(shape, 4));
+}
+
 }  // namespace
 
 void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const AttentionShape& shape) {
-  const Plan plan = make_plan("attention", s, shape);
+  const Plan plan = make_plan("attention", s, qkv.dtype(), shape);
   const std::size_t N = checked_mul(shape.B, shape.T);
   check_real("attention", "qkv", qkv, {N, plan.width});
   check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)}, qkv.dtype());
   check_tensor("attention", "lse", lse, {shape.B, shape.H, shape.T});
-  const Grid grid = grid_of(plan.family, shape, shape.H);
-  const double flops = flops_of(shape, 2);  // q k and p v
-  const auto run = [&](const auto& arguments) { launch(s, grid, arguments, plan.defines, flops); };
-  if (plan.family == KernelFamily::cpu) {
-    run(k::attention_fwd_cpu{.y = y,
-                             .lse = lse,
-                             .qkv = qkv,
-                             .T = plan.T,
-                             .H = plan.H,
-                             .G = plan.G,
-                             .scale = plan.scale});
-  } else {
-    run(k::attention_fwd_gpu{.y = y,
-                             .lse = lse,
-                             .qkv = qkv,
-                             .T = plan.T,
-                             .H = plan.H,
-                             .G = plan.G,
-                             .scale = plan.scale});
+  switch (plan.variant) {
+    case Variant::cpu:
+      return launch_forward<k::attention_fwd_cpu>(s, y, lse, qkv, plan, shape);
+    case Variant::pairs:
+      return launch_forward<k::attention_fwd_pairs_cpu>(s, y, lse, qkv, plan, shape);
+    case Variant::gpu:
+      return launch_forward<k::attention_fwd_gpu>(s, y, lse, qkv, plan, shape);
   }
 }
 
 void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
                         const AttentionShape& shape) {
-  const Plan plan = make_plan("attention_backward", s, shape);
+  const Dtype dtype = saved.qkv.dtype();
+  const Plan plan = make_plan("attention_backward", s, dtype, shape);
   const std::size_t N = checked_mul(shape.B, shape.T);
   const std::size_t y_width = checked_mul(shape.H, shape.D);
-  const Dtype dtype = saved.qkv.dtype();
   check_real("attention_backward", "qkv", saved.qkv, {N, plan.width});
   check_tensor("attention_backward", "dqkv", dqkv, {N, plan.width}, dtype);
   check_tensor("attention_backward", "dy", dy, {N, y_width}, dtype);
   check_tensor("attention_backward", "y", saved.y, {N, y_width}, dtype);
   check_tensor("attention_backward", "lse", saved.lse, {shape.B, shape.H, shape.T});
-  // rowsum(dy * y), which the first kernel writes and the second reads.
-  Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
-  const auto run = [&](std::size_t heads, int num_products, const auto& arguments) {
-    launch(s, grid_of(plan.family, shape, heads), arguments, plan.defines,
-           flops_of(shape, num_products));
-  };
-  if (plan.family == KernelFamily::cpu) {
-    run(shape.H, 3,
-        k::attention_bwd_dq_cpu{.dqkv = dqkv,
-                                .delta = delta,
-                                .dy = dy,
-                                .y = saved.y,
-                                .lse = saved.lse,
-                                .qkv = saved.qkv,
-                                .T = plan.T,
-                                .H = plan.H,
-                                .G = plan.G,
-                                .scale = plan.scale});
-    run(shape.G, 4,
-        k::attention_bwd_dkdv_cpu{.dqkv = dqkv,
-                                  .dy = dy,
-                                  .lse = saved.lse,
-                                  .delta = delta,
-                                  .qkv = saved.qkv,
-                                  .T = plan.T,
-                                  .H = plan.H,
-                                  .G = plan.G,
-                                  .scale = plan.scale});
-  } else {
-    run(shape.H, 3,
-        k::attention_bwd_dq_gpu{.dqkv = dqkv,
-                                .delta = delta,
-                                .dy = dy,
-                                .y = saved.y,
-                                .lse = saved.lse,
-                                .qkv = saved.qkv,
-                                .T = plan.T,
-                                .H = plan.H,
-                                .G = plan.G,
-                                .scale = plan.scale});
-    run(shape.G, 4,
-        k::attention_bwd_dkdv_gpu{.dqkv = dqkv,
-                                  .dy = dy,
-                                  .lse = saved.lse,
-                                  .delta = delta,
-                                  .qkv = saved.qkv,
-                                  .T = plan.T,
-                                  .H = plan.H,
-                                  .G = plan.G,
-                                  .scale = plan.scale});
+  switch (plan.variant) {
+    case Variant::cpu:
+      return launch_backward<k::attention_bwd_dq_cpu, k::attention_bwd_dkdv_cpu>(s, dqkv, dy, saved,
+                                                                                 plan, shape);
+    case Variant::pairs:
+      return launch_backward<k::attention_bwd_dq_pairs_cpu, k::attention_bwd_dkdv_pairs_cpu>(
+          s, dqkv, dy, saved, plan, shape);
+    case Variant::gpu:
+      return launch_backward<k::attention_bwd_dq_gpu, k::attention_bwd_dkdv_gpu>(s, dqkv, dy, saved,
+                                                                                 plan, shape);
   }
 }
 

@@ -67,14 +67,16 @@ Problem make_attention(const Sizes& sizes) {
   };
   // A logit is a sum of D products, an output a sum of T.
   p.depth = static_cast<double>(D + T);
+  // A matrix unit multiplies probabilities that are rounded to bf16 as well.
+  p.stored_roundings = 1;
   p.run_backward = [shape](Stream& s, std::vector<Tensor>& gradients, const Tensor& dy,
                            const std::vector<Tensor>& out, const std::vector<Tensor>& in) {
     op::attention_backward(s, gradients[0], dy, {.y = out[0], .lse = out[1], .qkv = in[0]}, shape);
   };
   // A gradient of a key is a sum over the queries of H / G heads. In bf16 it passes on the rounding
-  // of y, half a unit, from sums of dy * y.
+  // of y, half a unit, from sums of dy * y; with a matrix unit those of its factors, too.
   p.gradients_of = {
-      {.input = 0, .depth = static_cast<double>(2 * D + T * H / G), .stored_roundings = 0.5}};
+      {.input = 0, .depth = static_cast<double>(2 * D + T * H / G), .stored_roundings = 2}};
   // What causality leaves of the T x T products; backward has five of them where forward has two.
   const double products = static_cast<double>(B * H * D * T * (T + 1) / 2);
   p.flops = 4 * products;
