@@ -7,9 +7,9 @@
 namespace motley::op {
 namespace {
 
-// Blocks of k keep a panel of b (512 * 32 floats, 64 KiB) in the second-level cache beside a's
+// Blocks of k keep a panel of b (1024 * 32 floats, 128 KiB) in the second-level cache beside a's
 // rows. The sums of a block are added to c block after block, which keeps k's order.
-constexpr std::size_t k_block = 512;
+constexpr std::size_t k_block = 1024;
 
 void pack_b(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block, const Tile& tile) {
   const std::size_t panels = ceil_div(block.columns, tile.columns);
