@@ -25,7 +25,9 @@ export OMP_WAIT_POLICY=PASSIVE
 debian=/usr/bin/python3
 has_torch() { "$1" -c 'import torch' >/dev/null 2>&1; }
 programs=("motley f32" "motley bf16")
+with_torch=no
 if has_torch "$debian"; then
+  with_torch=yes
   programs+=("torch f32" "torch bf16")
 else
   echo "bench/compare.sh: no PyTorch: apt install python3-torch libopenblas0" >&2
@@ -73,7 +75,7 @@ for workload in "${workloads[@]}"; do
   for program in "${programs[@]}"; do
     rate=$(median "$program" "$workload" tokens_per_s)
     peer=$rate
-    if has_torch "$debian"; then peer=$(median "torch ${program#* }" "$workload" tokens_per_s); fi
+    if [ $with_torch = yes ]; then peer=$(median "torch ${program#* }" "$workload" tokens_per_s); fi
     awk -v workload="$workload" -v program="$program" -v rate="$rate" -v peer="$peer" -v gflop="$gflop" -v peak="$peak" \
       -v bytes="$(median "$program" "$workload" process_peak_bytes)" -v expected="$expected" \
       -v loss="$(field first_loss "$(file_of "$program" "$workload" 1)")" 'BEGIN {
@@ -87,7 +89,7 @@ first=$(file_of "motley f32" "${workloads[0]}" 1)
 echo
 printf 'device   %s, %.0f GFLOP/s in fp32 multiply-adds, %.1f GB/s in long additions\n' "$(field device "$first")" \
   "$(median "motley f32" "${workloads[0]}" peak_gflop_per_s)" "$(median "motley f32" "${workloads[0]}" peak_gb_per_s)"
-if has_torch "$debian"; then
+if [ $with_torch = yes ]; then
   echo "torch    $(field torch "$(file_of "torch f32" "${workloads[0]}" 1)"), eager"
 fi
 if [ -n "${PYTHON-}" ]; then

@@ -102,7 +102,7 @@ inline uint16 pairs16(global const stored* p) {
 #endif
 
 // packed[p][k / 2][j] = the pair x[first_k + k][first_column + p * WIDTH + j], x[first_k + k + 1][the same],
-// zero past the last column and past the last k; x: [*, ldx]. For WIDTH = NR and for MR; K even but in the
+// zero past the last column and past the last k; x: [*, ldx]. WIDTH is NR, or MR for all columns; K even but in the
 // last block of all.
 #define PACK_PAIRS(WIDTH)                                                                           \
   const uint num_pairs = (K + 1) / 2;                                                               \
@@ -139,8 +139,9 @@ kernel void pack_columns_bf16_cpu(global uint* restrict packed, global const sto
 
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void pack_transposed_rows_bf16_cpu(global uint* restrict packed, global const stored* restrict x,
-                                          uint columns, uint K, uint ldx, uint first_k,
-                                          uint first_column) {
+                                          uint columns, uint K, uint first_k) {
+  const uint ldx = columns;
+  const uint first_column = 0;
   PACK_PAIRS(MR)
 }
 

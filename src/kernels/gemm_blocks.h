@@ -1,6 +1,6 @@
 // How the products of CPUs cut a problem: tiles of sums, and blocks of columns and of k whose
 // packed panels stay in the caches (Goto and van de Geijn, "Anatomy of High-Performance Matrix
-// Multiplication", 2008). Shared by gemm_packed.cpp and gemm_packed_bf16.cpp.
+// Multiplication", 2008). For gemm_panels.h.
 #pragma once
 
 #include <algorithm>
