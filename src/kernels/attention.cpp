@@ -15,9 +15,6 @@ namespace {
 constexpr std::size_t cpu_block = 16;
 constexpr std::size_t gpu_group = 64;
 
-/// Which kernels compute: those of a family, or for CPUs those over pairs of bf16.
-enum class Variant { cpu, pairs, gpu };
-
 /// What every launch of one call shares. The head size is a build constant: it sizes register
 /// tiles.
 struct Plan {
@@ -26,16 +23,14 @@ struct Plan {
   std::uint32_t H;
   std::uint32_t G;
   float scale;
-  Variant variant;
+  KernelFamily family;
   Defines defines;
 };
 
-Variant choose_variant(Stream& s, Dtype dtype, std::size_t D) {
-  if (s.device().family() == KernelFamily::gpu) return Variant::gpu;
-  // Vectors of pairs hold 32 columns.
-  const bool has_pairs = dtype == Dtype::bf16 && D % 32 == 0;
-  return has_pairs && find_matrix_unit(s) == MatrixUnit::avx512_bf16 ? Variant::pairs
-                                                                     : Variant::cpu;
+/// Whether the matrix unit multiplies. Its vectors of pairs hold 32 columns.
+bool uses_unit(Stream& s, Dtype dtype, std::size_t D) {
+  return s.device().family() == KernelFamily::cpu && dtype == Dtype::bf16 && D % 32 == 0 &&
+         find_matrix_unit(s) == MatrixUnit::avx512_bf16;
 }
 
 Plan make_plan(std::string_view op, Stream& s, Dtype dtype, const AttentionShape& shape) {
@@ -45,15 +40,19 @@ Plan make_plan(std::string_view op, Stream& s, Dtype dtype, const AttentionShape
             .H = narrow<std::uint32_t>(shape.H),
             .G = narrow<std::uint32_t>(shape.G),
             .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.D))),
-            .variant = choose_variant(s, dtype, shape.D),
+            .family = s.device().family(),
             .defines = {{"HEAD_DIM", narrow<std::int64_t>(shape.D)}}};
-  if (plan.variant == Variant::pairs) plan.defines.add("X86_AVX512_BF16", 1);
+  if (uses_unit(s, dtype, shape.D)) {
+    plan.defines.add("BF16_PAIRS", 1);
+    plan.defines.add("X86_AVX512_BF16", 1);
+  }
   return plan;
 }
 
 /// Blocks of rows x heads x sequences.
-Grid grid_of(Variant variant, const AttentionShape& shape, std::size_t heads) {
-  if (variant != Variant::gpu) return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
+Grid grid_of(KernelFamily family, const AttentionShape& shape, std::size_t heads) {
+  if (family == KernelFamily::cpu)
+    return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
   return {.groups = {ceil_div(shape.T, gpu_group), heads, shape.B}, .local = {gpu_group, 1, 1}};
 }
 
@@ -64,12 +63,12 @@ double flops_of(const AttentionShape& shape, int num_products) {
          static_cast<double>(shape.B * shape.H);
 }
 
-/// What the variants' kernels take alike.
+/// What the families' kernels take alike.
 template <class K>
 void launch_forward(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Plan& plan,
                     const AttentionShape& shape) {
   launch(
-      s, grid_of(plan.variant, shape, shape.H),
+      s, grid_of(plan.family, shape, shape.H),
       K{.y = y, .lse = lse, .qkv = qkv, .T = plan.T, .H = plan.H, .G = plan.G, .scale = plan.scale},
       plan.defines, flops_of(shape, 2));  // q k and p v
 }
@@ -79,7 +78,7 @@ void launch_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionS
                      const Plan& plan, const AttentionShape& shape) {
   // rowsum(dy * y), which the first kernel writes and the second reads.
   Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
-  launch(s, grid_of(plan.variant, shape, shape.H),
+  launch(s, grid_of(plan.family, shape, shape.H),
          Dq{.dqkv = dqkv,
             .delta = delta,
             .dy = dy,
@@ -91,7 +90,7 @@ void launch_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionS
             .G = plan.G,
             .scale = plan.scale},
          plan.defines, flops_of(shape, 3));
-  launch(s, grid_of(plan.variant, shape, shape.G),
+  launch(s, grid_of(plan.family, shape, shape.G),
          Dkdv{.dqkv = dqkv,
               .dy = dy,
               .lse = saved.lse,
@@ -112,13 +111,10 @@ void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Atten
   check_real("attention", "qkv", qkv, {N, plan.width});
   check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)}, qkv.dtype());
   check_tensor("attention", "lse", lse, {shape.B, shape.H, shape.T});
-  switch (plan.variant) {
-    case Variant::cpu:
-      return launch_forward<k::attention_fwd_cpu>(s, y, lse, qkv, plan, shape);
-    case Variant::pairs:
-      return launch_forward<k::attention_fwd_pairs_cpu>(s, y, lse, qkv, plan, shape);
-    case Variant::gpu:
-      return launch_forward<k::attention_fwd_gpu>(s, y, lse, qkv, plan, shape);
+  if (plan.family == KernelFamily::cpu) {
+    launch_forward<k::attention_fwd_cpu>(s, y, lse, qkv, plan, shape);
+  } else {
+    launch_forward<k::attention_fwd_gpu>(s, y, lse, qkv, plan, shape);
   }
 }
 
@@ -133,16 +129,12 @@ void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const Attenti
   check_tensor("attention_backward", "dy", dy, {N, y_width}, dtype);
   check_tensor("attention_backward", "y", saved.y, {N, y_width}, dtype);
   check_tensor("attention_backward", "lse", saved.lse, {shape.B, shape.H, shape.T});
-  switch (plan.variant) {
-    case Variant::cpu:
-      return launch_backward<k::attention_bwd_dq_cpu, k::attention_bwd_dkdv_cpu>(s, dqkv, dy, saved,
-                                                                                 plan, shape);
-    case Variant::pairs:
-      return launch_backward<k::attention_bwd_dq_pairs_cpu, k::attention_bwd_dkdv_pairs_cpu>(
-          s, dqkv, dy, saved, plan, shape);
-    case Variant::gpu:
-      return launch_backward<k::attention_bwd_dq_gpu, k::attention_bwd_dkdv_gpu>(s, dqkv, dy, saved,
-                                                                                 plan, shape);
+  if (plan.family == KernelFamily::cpu) {
+    launch_backward<k::attention_bwd_dq_cpu, k::attention_bwd_dkdv_cpu>(s, dqkv, dy, saved, plan,
+                                                                        shape);
+  } else {
+    launch_backward<k::attention_bwd_dq_gpu, k::attention_bwd_dkdv_gpu>(s, dqkv, dy, saved, plan,
+                                                                        shape);
   }
 }
 

@@ -4,7 +4,15 @@
 // 7 products of blocks instead of 5, but each gradient has one owner, so that nothing is added atomically.
 // lint: -DHEAD_DIM=64
 // lint: -DHEAD_DIM=20
+// lint: -DHEAD_DIM=64 -DBF16_PAIRS=1 -DSTORED_BF16=1
+#include "attention_block.clh"
+#include "stored.clh"
+#include "bf16_pairs.clh"
+#ifdef BF16_PAIRS
+#include "attention_pairs_cpu.clh"
+#else
 #include "attention_cpu.clh"
+#endif
 
 // sum over d of a[d] * b[d], in sixteen lanes, the lanes as a fixed tree, the tail in order.
 static inline float dot_row(global const stored* a, global const stored* b) {
@@ -46,23 +54,23 @@ kernel void attention_bwd_dq_cpu(global stored* restrict dqkv,       // [N, (H +
     ((private float*)&row_delta)[i] = d;
     ((private float*)&saved_lse)[i] = lse[first_saved + i];
   }
-  float16 query_columns[PADDED];
-  float16 dy_columns[PADDED];
-  load_columns(query_columns, qkv + first_query, stride, num_queries, scale);
-  load_columns(dy_columns, dy + first_y, y_stride, num_queries, 1.0f);
+  operand query_columns[COLUMNS_SIZE];
+  operand dy_columns[COLUMNS_SIZE];
+  load_columns(query_columns, qkv + first_query, stride, num_queries);
+  load_columns(dy_columns, dy + first_y, y_stride, num_queries);
   float16 dq[BLOCK * VECTORS];
   clear_block(dq);
   for (uint k0 = 0; k0 <= q0; k0 += BLOCK) {
     const uint num_keys = k0 == q0 ? num_queries : BLOCK;
-    float16 block[BLOCK * VECTORS];
+    operand block[ROWS_SIZE];
     float16 dp[BLOCK];  // [key], lane query
-    load_rows(block, values + k0 * stride, stride, num_keys, 1.0f);
+    load_rows(block, values + k0 * stride, stride, num_keys);
     dot_block(dp, block, dy_columns);
     float16 ds[BLOCK];
-    load_rows(block, keys + k0 * stride, stride, num_keys, 1.0f);
+    load_rows(block, keys + k0 * stride, stride, num_keys);
     dot_block(ds, block, query_columns);
     for (int j = 0; j < BLOCK; ++j) {
-      ds[j] = exp16(ds[j] - saved_lse) * (dp[j] - row_delta);
+      ds[j] = exp16(ds[j] * scale - saved_lse) * (dp[j] - row_delta);
       if (k0 == q0) ds[j] = select(ds[j], (float16)(0.0f), lane_numbers() < j);
     }
     add_weighted(dq, ds, block);
@@ -90,10 +98,10 @@ kernel void attention_bwd_dkdv_cpu(global stored* restrict dqkv,        // [N, (
   const size_t first_key = (b * T + k0) * stride + (H + g) * HEAD_DIM;
   const size_t first_value = first_key + (size_t)G * HEAD_DIM;
 
-  float16 key_columns[PADDED];
-  float16 value_columns[PADDED];
-  load_columns(key_columns, qkv + first_key, stride, num_keys, 1.0f);
-  load_columns(value_columns, qkv + first_value, stride, num_keys, 1.0f);
+  operand key_columns[COLUMNS_SIZE];
+  operand value_columns[COLUMNS_SIZE];
+  load_columns(key_columns, qkv + first_key, stride, num_keys);
+  load_columns(value_columns, qkv + first_value, stride, num_keys);
   float16 dk[BLOCK * VECTORS];
   float16 dv[BLOCK * VECTORS];
   clear_block(dk);
@@ -104,18 +112,18 @@ kernel void attention_bwd_dkdv_cpu(global stored* restrict dqkv,        // [N, (
       // Rows behind T are zeros and add zeros.
       const uint num_queries = min((uint)BLOCK, T - q0);
       const size_t saved = (b * H + h) * T + q0;
-      float16 block[BLOCK * VECTORS];
+      operand block[ROWS_SIZE];
       float16 p[BLOCK];  // [query], lane key
-      load_rows(block, qkv + (b * T + q0) * stride + h * HEAD_DIM, stride, num_queries, scale);
+      load_rows(block, qkv + (b * T + q0) * stride + h * HEAD_DIM, stride, num_queries);
       dot_block(p, block, key_columns);
       for (int i = 0; i < BLOCK; ++i) {
         const float row_lse = i < (int)num_queries ? lse[saved + i] : 0.0f;
-        p[i] = exp16(p[i] - row_lse);
+        p[i] = exp16(p[i] * scale - row_lse);
         if (q0 == k0) p[i] = select(p[i], (float16)(0.0f), lane_numbers() > i);
       }
-      float16 dy_block[BLOCK * VECTORS];
+      operand dy_block[ROWS_SIZE];
       float16 ds[BLOCK];
-      load_rows(dy_block, dy + (b * T + q0) * y_stride + h * HEAD_DIM, y_stride, num_queries, 1.0f);
+      load_rows(dy_block, dy + (b * T + q0) * y_stride + h * HEAD_DIM, y_stride, num_queries);
       dot_block(ds, dy_block, value_columns);
       add_weighted(dv, p, dy_block);
       for (uint i = 0; i < BLOCK; ++i) {
@@ -126,7 +134,7 @@ kernel void attention_bwd_dkdv_cpu(global stored* restrict dqkv,        // [N, (
     }
   }
   for (uint i = 0; i < num_keys; ++i) {
-    store_row(dqkv + first_key + i * stride, dk + i * VECTORS, 1.0f);
+    store_row(dqkv + first_key + i * stride, dk + i * VECTORS, scale);
     store_row(dqkv + first_value + i * stride, dv + i * VECTORS, 1.0f);
   }
 }

@@ -1,7 +1,15 @@
 // Causal attention for CPUs, forward. Shapes: qkv [N, (H + 2G) * D] as in ops.h, D = HEAD_DIM.
 // lint: -DHEAD_DIM=64
 // lint: -DHEAD_DIM=20
+// lint: -DHEAD_DIM=64 -DBF16_PAIRS=1 -DSTORED_BF16=1
+#include "attention_block.clh"
+#include "stored.clh"
+#include "bf16_pairs.clh"
+#ifdef BF16_PAIRS
+#include "attention_pairs_cpu.clh"
+#else
 #include "attention_cpu.clh"
+#endif
 
 // y = softmax(scale * Q K^T, causal) V, by blocks of 16 keys with a running maximum and sum (Dao et al.
 // 2022). A work-item owns 16 queries of one head; in the logits a query is a lane, so that maximum, sum
@@ -20,20 +28,21 @@ kernel void attention_fwd_cpu(global stored* restrict y,          // [N, H * D]
   global const stored* keys = sequence + (H + h / (H / G)) * HEAD_DIM;
   global const stored* values = keys + (size_t)G * HEAD_DIM;
 
-  float16 query_columns[PADDED];
-  load_columns(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries, scale);
+  operand query_columns[COLUMNS_SIZE];
+  load_columns(query_columns, sequence + q0 * stride + h * HEAD_DIM, stride, num_queries);
   float16 out[BLOCK * VECTORS];
   clear_block(out);
   float16 maximum = (float16)(MASKED);
   float16 total = (float16)(0.0f);
   for (uint k0 = 0; k0 <= q0; k0 += BLOCK) {
     const uint num_keys = k0 == q0 ? num_queries : BLOCK;
-    float16 block[BLOCK * VECTORS];
-    load_rows(block, keys + k0 * stride, stride, num_keys, 1.0f);
+    operand block[ROWS_SIZE];
+    load_rows(block, keys + k0 * stride, stride, num_keys);
     float16 p[BLOCK];  // [key], lane query
     dot_block(p, block, query_columns);
-    if (k0 == q0) {
-      for (int j = 0; j < BLOCK; ++j) p[j] = select(p[j], (float16)(MASKED), lane_numbers() < j);
+    for (int j = 0; j < BLOCK; ++j) {
+      p[j] *= scale;
+      if (k0 == q0) p[j] = select(p[j], (float16)(MASKED), lane_numbers() < j);
     }
     float16 new_maximum = maximum;
     for (uint j = 0; j < BLOCK; ++j) new_maximum = larger16(new_maximum, p[j]);
