@@ -1,40 +1,110 @@
-// The GPU provider of our own: one launch of gemm_gpu.cl, any transposition by strides.
-#include "kernels/gemm.h"
+// The GPU provider of our own for any device: one launch of gemm_gpu.cl.
+#include "kernels/gemm_tiled.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
 #include "kernels/generated.h"
 
 namespace motley::op {
 namespace {
 
-// As in gemm_gpu.cl.
-constexpr std::size_t tile = 64;
-constexpr std::size_t side = 16;
+// A device with less local memory or smaller work-groups than any real GPU still runs the last.
+constexpr std::array<TiledPlan, 5> plans{{
+    {.tile_m = 128, .tile_n = 128, .tile_k = 16, .item_m = 8, .item_n = 8},
+    {.tile_m = 128, .tile_n = 128, .tile_k = 8, .item_m = 8, .item_n = 8},
+    {.tile_m = 128, .tile_n = 64, .tile_k = 16, .item_m = 8, .item_n = 4},
+    {.tile_m = 64, .tile_n = 64, .tile_k = 16, .item_m = 4, .item_n = 4},
+    {.tile_m = 32, .tile_n = 32, .tile_k = 16, .item_m = 4, .item_n = 4},
+}};
+
+// As in gemm_gpu.cl: two blocks of each factor, four floats of padding a row.
+constexpr std::size_t blocks = 2;
+constexpr std::size_t padding = 4;
+// What kernels move at once.
+constexpr std::size_t vector = 4;
+// Sizes are 32-bit in kernels, which look this far past an end.
+constexpr std::size_t max_size = std::numeric_limits<std::uint32_t>::max() - 256;
+
+std::int64_t i64(std::size_t value) {
+  return narrow<std::int64_t>(value);
+}
 
 class TiledGemm : public GemmProvider {
  public:
   std::string_view name() const override { return "tiled"; }
   bool can_run(const GemmProblem&) const override { return true; }
-
   void run(Stream& s, const GemmProblem& p) const override {
-    const bool of_a = p.transpose == Transpose::a;
-    const bool of_b = p.transpose == Transpose::b;
-    launch(s, {.groups = {ceil_div(p.N, tile), ceil_div(p.M, tile), 1}, .local = {side, side, 1}},
-           k::gemm_gpu{.c = p.c,
-                       .a = p.a,
-                       .b = p.b,
-                       .bias = p.bias,
-                       .M = narrow<std::uint32_t>(p.M),
-                       .N = narrow<std::uint32_t>(p.N),
-                       .K = narrow<std::uint32_t>(p.K),
-                       .a_row = std::uint64_t{of_a ? 1 : p.K},
-                       .a_k = std::uint64_t{of_a ? p.M : 1},
-                       .b_column = std::uint64_t{of_b ? p.K : 1},
-                       .b_k = std::uint64_t{of_b ? 1 : p.N},
-                       .accumulate = std::uint32_t{p.into == Into::accumulate ? 1u : 0u}},
-           {}, p.flops());
+    run_tiled(s, p, default_tiled_plan(s.device().info(), p.M, p.N));
   }
 };
 
 }  // namespace
+
+std::size_t TiledPlan::local_bytes() const {
+  return blocks * tile_k * (tile_m + tile_n + 2 * padding) * sizeof(float);
+}
+
+Defines TiledPlan::defines() const {
+  return {{"TILE_M", i64(tile_m)},
+          {"TILE_N", i64(tile_n)},
+          {"TILE_K", i64(tile_k)},
+          {"ITEM_M", i64(item_m)},
+          {"ITEM_N", i64(item_n)}};
+}
+
+std::string to_string(const TiledPlan& plan) {
+  return fmt::format("tiles of {} x {}, {} of k, {} x {} an item", plan.tile_m, plan.tile_n,
+                     plan.tile_k, plan.item_m, plan.item_n);
+}
+
+std::span<const TiledPlan> tiled_plans() {
+  return plans;
+}
+
+bool fits(const TiledPlan& plan, const DeviceInfo& info) {
+  return plan.local_bytes() <= info.local_memory && plan.items() <= info.max_work_group;
+}
+
+TiledPlan default_tiled_plan(const DeviceInfo& info, std::size_t M, std::size_t N) {
+  for (const TiledPlan& plan : plans) {
+    const std::size_t tiles = checked_mul(ceil_div(M, plan.tile_m), ceil_div(N, plan.tile_n));
+    const bool is_filled = plan.tile_m < 2 * M && plan.tile_n < 2 * N;
+    if (fits(plan, info) && is_filled && tiles >= info.compute_units) return plan;
+  }
+  return plans.back();
+}
+
+void run_tiled(Stream& s, const GemmProblem& p, const TiledPlan& plan) {
+  require<ShapeError>(std::max({p.M, p.N, p.K}) <= max_size, "op.shape",
+                      "a product of M={}, N={}, K={}: a size is above {}; split it", p.M, p.N, p.K,
+                      max_size);
+  Defines defines = plan.defines();
+  const bool of_a = p.transpose == Transpose::a;
+  const bool of_b = p.transpose == Transpose::b;
+  if (of_a) defines.add("A_TRANSPOSED", 1);
+  if (of_b) defines.add("B_TRANSPOSED", 1);
+  // Whether all rows start at addresses of whole vectors. Buffers do.
+  const auto wide = [](const Tensor& x, std::size_t columns) {
+    return std::uint32_t{x.offset() % vector == 0 && columns % vector == 0 ? 1u : 0u};
+  };
+  launch(s,
+         {.groups = {checked_mul(ceil_div(p.N, plan.tile_n), ceil_div(p.M, plan.tile_m)), 1, 1},
+          .local = {plan.tile_n / plan.item_n, plan.tile_m / plan.item_m, 1}},
+         k::gemm_gpu{.c = p.c,
+                     .a = p.a,
+                     .b = p.b,
+                     .bias = p.bias,
+                     .M = narrow<std::uint32_t>(p.M),
+                     .N = narrow<std::uint32_t>(p.N),
+                     .K = narrow<std::uint32_t>(p.K),
+                     .wide_a = wide(p.a, of_a ? p.M : p.K),
+                     .wide_b = wide(p.b, of_b ? p.K : p.N),
+                     .wide_c = wide(p.c, p.N),
+                     .accumulate = std::uint32_t{p.into == Into::accumulate ? 1u : 0u}},
+         defines, p.flops());
+}
 
 const GemmProvider& tiled_gemm() {
   static const TiledGemm provider;

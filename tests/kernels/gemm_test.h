@@ -7,6 +7,7 @@
 
 #include "kernels/gemm.h"
 #include "tensor/device.h"
+#include "tensor/half.h"
 
 namespace motley {
 
@@ -51,9 +52,10 @@ inline Tensor integers(Device& device, const Shape& shape, Dtype dtype, std::uin
   return tensor;
 }
 
-/// c as `provider` computes it on `device`, as floats.
-inline std::vector<float> multiply(Device& device, const op::GemmProvider& provider,
-                                   const ExactProduct& p, const ProductDtypes& dtypes = {}) {
+/// c as `run(stream, problem)` computes it on `device`, as floats.
+template <class Run>
+std::vector<float> multiply_by(Device& device, Run&& run, const ExactProduct& p,
+                               const ProductDtypes& dtypes = {}) {
   Stream& s = device.stream();
   const bool of_a = p.transpose == op::Transpose::a;
   const bool of_b = p.transpose == op::Transpose::b;
@@ -62,20 +64,48 @@ inline std::vector<float> multiply(Device& device, const op::GemmProvider& provi
   const Tensor bias = integers(device, {p.N}, Dtype::f32, 3);
   Tensor c = device.tensor({p.M, p.N}, dtypes.c);
   if (p.into == op::Into::accumulate) c = integers(device, c.shape(), dtypes.c, 4);
-  provider.run(s, {.c = c,
-                   .a = a,
-                   .b = b,
-                   .bias = p.has_bias ? &bias : nullptr,
-                   .M = p.M,
-                   .N = p.N,
-                   .K = p.K,
-                   .transpose = p.transpose,
-                   .into = p.into});
+  const op::GemmProblem problem{.c = c,
+                                .a = a,
+                                .b = b,
+                                .bias = p.has_bias ? &bias : nullptr,
+                                .M = p.M,
+                                .N = p.N,
+                                .K = p.K,
+                                .transpose = p.transpose,
+                                .into = p.into};
+  run(s, problem);
   Tensor wide = device.tensor(c.shape());
   op::cast(s, wide, c);
   std::vector<float> values(wide.size());
   s.read<float>(values, wide);
   return values;
+}
+
+inline std::vector<float> multiply(Device& device, const op::GemmProvider& provider,
+                                   const ExactProduct& p, const ProductDtypes& dtypes = {}) {
+  const auto run = [&](Stream& s, const op::GemmProblem& problem) { provider.run(s, problem); };
+  return multiply_by(device, run, p, dtypes);
+}
+
+/// What c should be, computed plainly on the host.
+inline std::vector<float> expected_product(const ExactProduct& p, Dtype dtype = Dtype::f32) {
+  const std::vector<float> a = small_integers(p.M * p.K, 1);
+  const std::vector<float> b = small_integers(p.K * p.N, 2);
+  const std::vector<float> bias = small_integers(p.N, 3);
+  const std::vector<float> before = small_integers(p.M * p.N, 4);
+  const bool of_a = p.transpose == op::Transpose::a;
+  const bool of_b = p.transpose == op::Transpose::b;
+  std::vector<float> c(p.M * p.N);
+  for (std::size_t m = 0; m < p.M; ++m) {
+    for (std::size_t n = 0; n < p.N; ++n) {
+      float sum = p.has_bias ? bias[n] : 0;
+      if (p.into == op::Into::accumulate) sum += before[m * p.N + n];
+      for (std::size_t k = 0; k < p.K; ++k)
+        sum += a[of_a ? k * p.M + m : m * p.K + k] * b[of_b ? n * p.K + k : k * p.N + n];
+      c[m * p.N + n] = dtype == Dtype::bf16 ? f32_from_bf16(bf16_from_f32(sum)) : sum;
+    }
+  }
+  return c;
 }
 
 /// A device whose fresh memory is NaN, so that a read before a write shows.
