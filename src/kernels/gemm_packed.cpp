@@ -15,8 +15,8 @@ struct F32Kernels {
   // sums of a block are added to c block after block, which keeps k's order.
   static constexpr std::size_t k_block = 1024;
   static constexpr std::size_t element_bytes = sizeof(float);
-  static Tensor packed(Device& device, std::size_t width, std::size_t K) {
-    return device.tensor({checked_mul(width, K)});
+  static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
+    return s.tensor({checked_mul(width, K)});
   }
 };
 

@@ -16,8 +16,8 @@ struct Bf16Kernels {
   // longer K takes a detour through f32.
   static constexpr std::size_t k_block = 2048;
   static constexpr std::size_t element_bytes = size_of(Dtype::bf16);
-  static Tensor packed(Device& device, std::size_t width, std::size_t K) {
-    return device.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
+  static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
+    return s.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
   }
 };
 
@@ -32,7 +32,7 @@ class PackedBf16Gemm : public GemmProvider {
 
   void run(Stream& s, const GemmProblem& p) const override {
     if (p.c.dtype() == Dtype::f32 || p.K <= Bf16Kernels::k_block) return run_blocks(s, p);
-    Tensor sums = s.device().tensor(p.c.shape());
+    Tensor sums = s.tensor(p.c.shape());
     run_blocks(s, {.c = sums,
                    .a = p.a,
                    .b = p.b,
@@ -56,7 +56,7 @@ class PackedBf16Gemm : public GemmProvider {
     if (unit_ == MatrixUnit::avx512_bf16) defines.add("X86_AVX512_BF16", 1);
     Tensor a = p.a;
     if (p.transpose != Transpose::a && a.dtype() != Dtype::bf16) {
-      a = s.device().tensor(p.a.shape(), Dtype::bf16);
+      a = s.tensor(p.a.shape(), Dtype::bf16);
       cast(s, a, p.a);
     }
     multiply_blocks<Bf16Kernels>(s, p, a, tile, defines);

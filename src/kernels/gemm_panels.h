@@ -5,7 +5,7 @@
 //   PackTransposedRows     packs a transposed a
 //   k_block                the longest block of k
 //   element_bytes          of a factor
-//   packed(device, width, K)  a tensor for panels of so many columns, or rows, and so long
+//   packed(stream, width, K)  a tensor for panels of so many columns, or rows, and so long
 #pragma once
 
 #include "kernels/gemm_blocks.h"
@@ -99,12 +99,11 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
 template <class Kernels>
 void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const Tile& tile,
                      const Defines& defines) {
-  Device& device = s.device();
   const BlockSizes sizes = BlockSizes::of(p, tile, Kernels::k_block, Kernels::element_bytes);
   const bool packs_a = p.transpose == Transpose::a;
-  Tensor packed_b = Kernels::packed(device, sizes.columns, sizes.K);
+  Tensor packed_b = Kernels::packed(s, sizes.columns, sizes.K);
   Tensor packed_a;
-  if (packs_a) packed_a = Kernels::packed(device, round_up(p.M, tile.rows), sizes.K);
+  if (packs_a) packed_a = Kernels::packed(s, round_up(p.M, tile.rows), sizes.K);
   for_each_block(
       p, sizes,
       [&](std::size_t first_k, std::size_t K) {
