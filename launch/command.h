@@ -16,6 +16,7 @@ int command_doctor(Arguments arguments);
 int command_tokenizer(Arguments arguments);
 int command_data(Arguments arguments);
 int command_config(Arguments arguments);
+int command_tune(Arguments arguments);
 int command_train(Arguments arguments);
 int command_eval(Arguments arguments);
 int command_sample(Arguments arguments);

@@ -39,12 +39,14 @@ struct Command {
   Ranks ranks;
 };
 
-constexpr std::array<Command, 11> commands{{
+constexpr std::array<Command, 12> commands{{
     {"devices", "list the OpenCL devices of this machine", command_devices, Ranks::any},
     {"doctor", "check what training needs, alone or under mpirun", command_doctor, Ranks::any},
     {"tokenizer", "train a tokenizer; encode and decode text", command_tokenizer, Ranks::one},
     {"data", "prepare and inspect data sets", command_data, Ranks::one},
     {"config", "show settings, presets and where each value comes from", command_config,
+     Ranks::one},
+    {"tune", "find how this device multiplies a model's matrices fastest", command_tune,
      Ranks::one},
     {"train", "train a model, alone or under mpirun", command_train, Ranks::any},
     {"eval", "measure a model on a validation split, alone or under mpirun", command_eval,

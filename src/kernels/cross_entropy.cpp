@@ -17,11 +17,6 @@ constexpr std::size_t min_chunk_rows = 64;
 // As in cross_entropy_gpu.cl.
 constexpr std::size_t gpu_group = 256;
 
-std::size_t rows_per_chunk(std::size_t N, std::size_t V, Dtype dtype) {
-  const std::size_t rows = chunk_bytes / size_of(dtype) / V / min_chunk_rows * min_chunk_rows;
-  return std::min(N, std::max(rows, min_chunk_rows));
-}
-
 void check_head(std::string_view op, const Tensor& loss, const Tensor& x, const Tensor& w,
                 const Tensor& targets) {
   check_rank(op, "x", x, 2);
@@ -71,14 +66,19 @@ void rows_backward(Stream& s, Tensor loss, Tensor& logits, const Tensor& targets
 
 }  // namespace
 
+std::size_t head_chunk_rows(std::size_t N, std::size_t V, Dtype dtype) {
+  const std::size_t rows = chunk_bytes / size_of(dtype) / V / min_chunk_rows * min_chunk_rows;
+  return std::min(N, std::max(rows, min_chunk_rows));
+}
+
 void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor& w,
                           const Tensor& targets) {
   check_head("linear_cross_entropy", loss, x, w, targets);
   const std::size_t N = x.dim(0);
   const std::size_t V = w.dim(0);
   if (N == 0) return;
-  const std::size_t rows = rows_per_chunk(N, V, x.dtype());
-  const Tensor storage = s.tensor({rows, V}, x.dtype());
+  const std::size_t rows = head_chunk_rows(N, V, x.dtype());
+  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     Tensor logits = storage.slice(0, end - begin);
@@ -97,8 +97,8 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
   const std::size_t N = x.dim(0);
   const std::size_t V = w.dim(0);
   if (N == 0) return;
-  const std::size_t rows = rows_per_chunk(N, V, x.dtype());
-  const Tensor storage = s.tensor({rows, V}, x.dtype());
+  const std::size_t rows = head_chunk_rows(N, V, x.dtype());
+  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     const Tensor x_chunk = x.slice(begin, end);

@@ -2,6 +2,7 @@
 #include "kernels/gemm.h"
 
 #include "kernels/check.h"
+#include "kernels/gemm_plan.h"
 #include "kernels/matrix_unit.h"
 #include "tensor/device.h"
 
@@ -11,6 +12,7 @@ const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
   const Device& device = s.device();
   if (device.family() == KernelFamily::cpu)
     return problem.has_bf16() ? packed_bf16_gemm(find_matrix_unit(s)) : packed_gemm();
+  if (!(plan_of(device, shape_of(problem)) == GemmPlan{})) return tiled_gemm();
   // On a CPU, CLBlast is slower than our tiles and spends half a minute compiling.
   const bool real_gpu = device.info().kind == DeviceKind::gpu;
   return real_gpu && clblast_gemm().can_run(problem) ? clblast_gemm() : tiled_gemm();

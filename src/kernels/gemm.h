@@ -45,19 +45,17 @@ class GemmProvider {
 
 /// Register tiles over packed panels, for CPUs; takes every problem in f32.
 const GemmProvider& packed_gemm();
-/// The same with the tile that CPUs with vectors of eight floats get, on any CPU: for tests.
-const GemmProvider& packed_gemm_for_eight_lanes();
 /// The same over panels of bf16, by the unit or in f32; takes every problem.
 const GemmProvider& packed_bf16_gemm(MatrixUnit unit);
-const GemmProvider& packed_bf16_gemm_for_eight_lanes();
 /// Local-memory tiles, for GPUs; takes every problem.
 const GemmProvider& tiled_gemm();
 /// CLBlast, for GPUs; takes f32 of sizes above 0 whose matrices have less than 2^31 elements.
 const GemmProvider& clblast_gemm();
 
 /// The provider for this stream's device and problem: packed for the `cpu` family, with bf16 by the
-/// device's matrix unit; for the `gpu` family CLBlast on a real GPU where it can, tiled elsewhere.
-/// The same for every problem of one shape, so results repeat.
+/// device's matrix unit; for the `gpu` family CLBlast on a real GPU where it can, tiled elsewhere
+/// and where the device's table says so. The same for every problem of one shape, so results
+/// repeat.
 const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem);
 /// Runs `problem` on the chosen provider; nothing for an empty c. Shapes are the caller's to check.
 void multiply(Stream& s, const GemmProblem& problem);

@@ -7,7 +7,6 @@
 
 #include "kernels/gemm.h"
 #include "tensor/checked.h"
-#include "tensor/device.h"
 #include "tensor/program.h"
 
 namespace motley::op {
@@ -19,26 +18,10 @@ inline constexpr std::size_t pack_columns = 64;
 // Packed blocks of b are at most this large, however wide the matrix is.
 inline constexpr std::size_t max_packed_b_bytes = std::size_t{16} << 20;
 
-/// The tile's sums must fit the vector registers: 24 of 32 registers of 16 floats, 12 of 16 of 8.
-struct Tile {
-  std::size_t rows;
-  std::size_t columns;
-  Defines defines() const {
-    return {{"MR", static_cast<std::int64_t>(rows)}, {"NR", static_cast<std::int64_t>(columns)}};
-  }
-};
-
-/// For a CPU whose vectors have so many floats.
-inline Tile tile_for(std::size_t lanes) {
-  return lanes >= 16 ? Tile{12, 32} : Tile{6, 16};
-}
-
-/// How many floats a vector of the device has.
-inline std::size_t lanes_of(const Device& device) {
-  cl_uint lanes = 0;
-  check_cl(device.info().handle.getInfo(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &lanes),
-           "clGetDeviceInfo");
-  return lanes;
+/// What the kernels of a plan are built with.
+inline Defines defines_of(const GemmPlan& plan) {
+  return {{"MR", static_cast<std::int64_t>(plan.tile_rows)},
+          {"NR", static_cast<std::int64_t>(plan.tile_columns)}};
 }
 
 inline std::uint32_t u32(std::size_t value) {
@@ -58,27 +41,24 @@ struct BlockSizes {
   std::size_t columns;
   std::size_t K;
 
-  /// Of at most `most_k`, for packed elements of `element_bytes`.
-  static BlockSizes of(const GemmProblem& p, const Tile& tile, std::size_t most_k,
-                       std::size_t element_bytes) {
-    const std::size_t all_columns = round_up(p.N, tile.columns);
+  /// For packed elements of `element_bytes`.
+  static BlockSizes of(const GemmProblem& p, const GemmPlan& plan, std::size_t element_bytes) {
+    const std::size_t all_columns = round_up(p.N, plan.tile_columns);
     const std::size_t most_columns =
-        max_packed_b_bytes / element_bytes / most_k / tile.columns * tile.columns;
-    return {std::min(all_columns, most_columns), std::min(p.K, most_k)};
+        max_packed_b_bytes / element_bytes / plan.k_block / plan.tile_columns * plan.tile_columns;
+    return {std::min(all_columns, most_columns), std::min(p.K, plan.k_block)};
   }
 };
 
-// A block of a's rows, all k of it, takes at most this much of the second cache.
-inline constexpr std::size_t a_block_bytes = std::size_t{256} << 10;
-
 /// The tiles of a block of columns, in the order of gemm_tile_cpu.clh.
-inline Grid tiles_of(std::size_t M, const Block& block, const Tile& tile,
+inline Grid tiles_of(std::size_t M, const Block& block, const GemmPlan& plan,
                      std::size_t element_bytes) {
-  const std::size_t panels = ceil_div(M, tile.rows);
-  const std::size_t panel_bytes = std::max<std::size_t>(1, tile.rows * block.K * element_bytes);
-  const std::size_t most = std::max<std::size_t>(1, a_block_bytes / panel_bytes);
+  const std::size_t panels = ceil_div(M, plan.tile_rows);
+  const std::size_t panel_bytes =
+      std::max<std::size_t>(1, plan.tile_rows * block.K * element_bytes);
+  const std::size_t most = std::max<std::size_t>(1, plan.row_block_bytes / panel_bytes);
   const std::size_t blocks = std::max<std::size_t>(1, ceil_div(panels, most));
-  return {.groups = {ceil_div(panels, blocks), ceil_div(block.columns, tile.columns), blocks}};
+  return {.groups = {ceil_div(panels, blocks), ceil_div(block.columns, plan.tile_columns), blocks}};
 }
 
 /// Calls `begin_k(first_k, K)` for each block of k in ascending order and, after it, `run(Block)`

@@ -1,6 +1,7 @@
 // The CPU provider for products with bf16 among their matrices: panels hold pairs of bf16. Kernels
 // and layouts are in gemm_bf16_cpu.cl.
 #include "kernels/gemm_panels.h"
+#include "kernels/gemm_plan.h"
 #include "kernels/generated.h"
 
 namespace motley::op {
@@ -12,36 +13,36 @@ struct Bf16Kernels {
   using PackRows = k::pack_rows_bf16_cpu;
   using PackColumns = k::pack_columns_bf16_cpu;
   using PackTransposedRows = k::pack_transposed_rows_bf16_cpu;
-  // A panel of b is 2048 * 32 bf16, 128 KiB. Sums in bf16 are rounded when all k are added, so a
-  // longer K takes a detour through f32.
-  static constexpr std::size_t k_block = 2048;
   static constexpr std::size_t element_bytes = size_of(Dtype::bf16);
-  static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
-    return s.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
+  static Tensor packed(Device& device, std::size_t width, std::size_t K) {
+    return device.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
   }
 };
 
 class PackedBf16Gemm : public GemmProvider {
  public:
-  /// 0 lanes: as many as the device has.
-  PackedBf16Gemm(MatrixUnit unit, std::size_t lanes) : unit_(unit), lanes_(lanes) {}
+  explicit PackedBf16Gemm(MatrixUnit unit) : unit_(unit) {}
   std::string_view name() const override {
     return unit_ == MatrixUnit::avx512_bf16 ? "packed bf16, AVX-512" : "packed bf16";
   }
   bool can_run(const GemmProblem&) const override { return true; }
 
   void run(Stream& s, const GemmProblem& p) const override {
-    if (p.c.dtype() == Dtype::f32 || p.K <= Bf16Kernels::k_block) return run_blocks(s, p);
-    Tensor sums = s.tensor(p.c.shape());
-    run_blocks(s, {.c = sums,
-                   .a = p.a,
-                   .b = p.b,
-                   .bias = p.bias,
-                   .M = p.M,
-                   .N = p.N,
-                   .K = p.K,
-                   .transpose = p.transpose,
-                   .into = Into::replace});
+    const GemmPlan plan = plan_of(s.device(), shape_of(p));
+    // Sums in bf16 are rounded when all k are added.
+    if (p.c.dtype() == Dtype::f32 || p.K <= plan.k_block) return run_blocks(s, p, plan);
+    Tensor sums = s.device().tensor(p.c.shape());
+    run_blocks(s,
+               {.c = sums,
+                .a = p.a,
+                .b = p.b,
+                .bias = p.bias,
+                .M = p.M,
+                .N = p.N,
+                .K = p.K,
+                .transpose = p.transpose,
+                .into = Into::replace},
+               plan);
     launch(s, {.groups = {p.M, 1, 1}},
            k::round_rows_cpu{.c = p.c,
                              .sums = sums,
@@ -50,33 +51,26 @@ class PackedBf16Gemm : public GemmProvider {
   }
 
  private:
-  void run_blocks(Stream& s, const GemmProblem& p) const {
-    const Tile tile = tile_for(lanes_ == 0 ? lanes_of(s.device()) : lanes_);
-    Defines defines = tile.defines();
+  void run_blocks(Stream& s, const GemmProblem& p, const GemmPlan& plan) const {
+    Defines defines = defines_of(plan);
     if (unit_ == MatrixUnit::avx512_bf16) defines.add("X86_AVX512_BF16", 1);
     Tensor a = p.a;
     if (p.transpose != Transpose::a && a.dtype() != Dtype::bf16) {
-      a = s.tensor(p.a.shape(), Dtype::bf16);
+      a = s.device().tensor(p.a.shape(), Dtype::bf16);
       cast(s, a, p.a);
     }
-    multiply_blocks<Bf16Kernels>(s, p, a, tile, defines);
+    multiply_blocks<Bf16Kernels>(s, p, a, plan, defines);
   }
 
   MatrixUnit unit_;
-  std::size_t lanes_;
 };
 
 }  // namespace
 
 const GemmProvider& packed_bf16_gemm(MatrixUnit unit) {
-  static const PackedBf16Gemm plain(MatrixUnit::none, 0);
-  static const PackedBf16Gemm avx512(MatrixUnit::avx512_bf16, 0);
+  static const PackedBf16Gemm plain(MatrixUnit::none);
+  static const PackedBf16Gemm avx512(MatrixUnit::avx512_bf16);
   return unit == MatrixUnit::avx512_bf16 ? avx512 : plain;
-}
-
-const GemmProvider& packed_bf16_gemm_for_eight_lanes() {
-  static const PackedBf16Gemm provider(MatrixUnit::none, 8);
-  return provider;
 }
 
 }  // namespace motley::op

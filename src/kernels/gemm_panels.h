@@ -3,9 +3,8 @@
 //   Rows, Panels           products of a row-major and of a packed a
 //   PackRows, PackColumns  pack b, transposed and not
 //   PackTransposedRows     packs a transposed a
-//   k_block                the longest block of k
 //   element_bytes          of a factor
-//   packed(stream, width, K)  a tensor for panels of so many columns, or rows, and so long
+//   packed(device, width, K)  a tensor for panels of so many columns, or rows, and so long
 #pragma once
 
 #include "kernels/gemm_blocks.h"
@@ -15,8 +14,8 @@ namespace motley::op {
 
 template <class Kernels>
 void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, std::size_t first_k, std::size_t K,
-            const Tile& tile, const Defines& defines) {
-  const std::size_t panels = ceil_div(p.M, tile.rows);
+            const GemmPlan& plan, const Defines& defines) {
+  const std::size_t panels = ceil_div(p.M, plan.tile_rows);
   using Pack = typename Kernels::PackTransposedRows;
   launch(
       s, {.groups = {ceil_div(panels, pack_panels), ceil_div(K, pack_k), 1}},
@@ -25,12 +24,12 @@ void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, std::size_t first_k
 }
 
 template <class Kernels>
-void pack_b(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block, const Tile& tile,
-            const Defines& defines) {
-  const std::size_t panels = ceil_div(block.columns, tile.columns);
+void pack_b(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block,
+            const GemmPlan& plan, const Defines& defines) {
+  const std::size_t panels = ceil_div(block.columns, plan.tile_columns);
   if (p.transpose == Transpose::b) {
     using Pack = typename Kernels::PackRows;
-    launch(s, {.groups = {panels * tile.columns / 16, ceil_div(block.K, pack_columns), 1}},
+    launch(s, {.groups = {panels * plan.tile_columns / 16, ceil_div(block.K, pack_columns), 1}},
            Pack{.packed = packed,
                 .x = p.b,
                 .rows = u32(block.columns),
@@ -56,8 +55,8 @@ void pack_b(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block,
 /// `a` has the rows of p.a, or its packed panels with Transpose::a.
 template <class Kernels>
 void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& packed_b,
-                    const Block& block, const Tile& tile, const Defines& defines) {
-  const Grid grid = tiles_of(p.M, block, tile, Kernels::element_bytes);
+                    const Block& block, const GemmPlan& plan, const Defines& defines) {
+  const Grid grid = tiles_of(p.M, block, plan, Kernels::element_bytes);
   const bool first = block.first_k == 0;
   const std::uint32_t accumulate = p.into == Into::accumulate || !first ? 1 : 0;
   const Tensor* bias = first ? p.bias : nullptr;
@@ -97,21 +96,22 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
 /// Runs the problem block by block. `a`: p.a, as the Rows kernel takes it; not looked at with
 /// Transpose::a.
 template <class Kernels>
-void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const Tile& tile,
+void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const GemmPlan& plan,
                      const Defines& defines) {
-  const BlockSizes sizes = BlockSizes::of(p, tile, Kernels::k_block, Kernels::element_bytes);
+  Device& device = s.device();
+  const BlockSizes sizes = BlockSizes::of(p, plan, Kernels::element_bytes);
   const bool packs_a = p.transpose == Transpose::a;
-  Tensor packed_b = Kernels::packed(s, sizes.columns, sizes.K);
+  Tensor packed_b = Kernels::packed(device, sizes.columns, sizes.K);
   Tensor packed_a;
-  if (packs_a) packed_a = Kernels::packed(s, round_up(p.M, tile.rows), sizes.K);
+  if (packs_a) packed_a = Kernels::packed(device, round_up(p.M, plan.tile_rows), sizes.K);
   for_each_block(
       p, sizes,
       [&](std::size_t first_k, std::size_t K) {
-        if (packs_a) pack_a<Kernels>(s, packed_a, p, first_k, K, tile, defines);
+        if (packs_a) pack_a<Kernels>(s, packed_a, p, first_k, K, plan, defines);
       },
       [&](const Block& block) {
-        pack_b<Kernels>(s, packed_b, p, block, tile, defines);
-        multiply_tiles<Kernels>(s, p, packs_a ? packed_a : a, packed_b, block, tile, defines);
+        pack_b<Kernels>(s, packed_b, p, block, plan, defines);
+        multiply_tiles<Kernels>(s, p, packs_a ? packed_a : a, packed_b, block, plan, defines);
       });
 }
 

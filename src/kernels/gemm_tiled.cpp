@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "kernels/gemm_plan.h"
 #include "kernels/generated.h"
 
 namespace motley::op {
@@ -36,7 +37,10 @@ class TiledGemm : public GemmProvider {
   std::string_view name() const override { return "tiled"; }
   bool can_run(const GemmProblem&) const override { return true; }
   void run(Stream& s, const GemmProblem& p) const override {
-    run_tiled(s, p, default_tiled_plan(s.device().info(), p.M, p.N));
+    const GemmPlan plan = plan_of(s.device(), shape_of(p));
+    run_tiled(
+        s, p,
+        plan == GemmPlan{} ? default_tiled_plan(s.device().info(), p.M, p.N) : tiled_from(plan));
   }
 };
 
@@ -57,6 +61,23 @@ Defines TiledPlan::defines() const {
 std::string to_string(const TiledPlan& plan) {
   return fmt::format("tiles of {} x {}, {} of k, {} x {} an item", plan.tile_m, plan.tile_n,
                      plan.tile_k, plan.item_m, plan.item_n);
+}
+
+GemmPlan plan_from(const TiledPlan& plan) {
+  return {.tile_rows = plan.tile_m,
+          .tile_columns = plan.tile_n,
+          .k_block = plan.tile_k,
+          .row_block_bytes = 0,
+          .item_rows = plan.item_m,
+          .item_columns = plan.item_n};
+}
+
+TiledPlan tiled_from(const GemmPlan& plan) {
+  return {.tile_m = plan.tile_rows,
+          .tile_n = plan.tile_columns,
+          .tile_k = plan.k_block,
+          .item_m = plan.item_rows,
+          .item_n = plan.item_columns};
 }
 
 std::span<const TiledPlan> tiled_plans() {

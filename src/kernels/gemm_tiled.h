@@ -28,6 +28,11 @@ struct TiledPlan {
 
 std::string to_string(const TiledPlan& plan);
 
+/// The same as a plan of the device's table, and back; of a table's plan that is the gpu family's
+/// and not all 0.
+GemmPlan plan_from(const TiledPlan& plan);
+TiledPlan tiled_from(const GemmPlan& plan);
+
 /// Every plan there is, those with the largest tiles first.
 std::span<const TiledPlan> tiled_plans();
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <span>
 
+#include "tensor/gemm_plan.h"
 #include "tensor/random.h"
 #include "tensor/stream.h"
 #include "tensor/tensor.h"
@@ -84,7 +85,7 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
 
 // --- matrix multiplication -----------------------------------------------------------------------
 
-enum class Transpose { none, a, b };
+using motley::Transpose;
 
 /// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K. Each
 /// is f32 or bf16. With bf16 among them factors in f32 may be rounded to bf16; sums are f32 and are
@@ -155,6 +156,10 @@ void gelu_backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, Gel
 /// A target of a token that counts for nothing.
 inline constexpr std::int32_t ignored_target = -1;
 
+/// How many of N tokens' logits over V classes are in memory at a time, in a dtype: all chunks but
+/// the last have so many.
+std::size_t head_chunk_rows(std::size_t N, std::size_t V, Dtype dtype);
+
 /// loss[n] = log(sum_v exp(logits[n,v])) - logits[n, targets[n]] with logits = x w^T, a chunk of
 /// tokens at a time, so that never all logits are in memory. 0 where the target is ignored_target.
 /// loss: [N]; x: [N, C]; w: [V, C]; targets: [N] i32.
@@ -194,26 +199,15 @@ void column_sum(Stream& s, Tensor& out, const Tensor& x);
 
 // --- optimizers ----------------------------------------------------------------------------------
 
-/// What every update reads from the device, [7]. What clip_factor found: [0] the factor gradients
-/// are multiplied by (clipping and 1/tokens in one), [1] the norm of the mean gradient before
-/// clipping, [2] the count of non-finite gradients; when that is not zero an update changes
-/// nothing. And an UpdateNumbers, which is the caller's to write: so an update is the same commands
-/// in every step.
+/// What every update reads from the device: [0] the factor gradients are multiplied by (clipping
+/// and 1/tokens in one), [1] the norm of the mean gradient before clipping, [2] the count of
+/// non-finite gradients; when that is not zero an update changes nothing. [3]
 using UpdateControl = Tensor;
-/// What depends on the step and not on the gradients; computed in double, rounded once.
-struct UpdateNumbers {
-  float rate = 0;             // the learning rate, for AdamW with m's bias corrected
-  float root = 1;             // for AdamW, what corrects the bias of v's root
-  float keep = 1;             // what decay leaves of a weight
-  float one_over_tokens = 1;  // gradients are sums over so many tokens
-};
-inline constexpr std::size_t control_size = 7;
-/// Where an UpdateNumbers lies in a control.
-inline constexpr std::size_t numbers_begin = 3;
-
-/// Fills the first three of `control` from each rank's partial sums. partials: [P, 2] of (sum of
-/// squares, non-finite count), added in index order; `max_norm` 0 means no clipping.
-void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm);
+/// Fills `control` from each rank's partial sums. partials: [P, 2] of (sum of squares, non-finite
+/// count), added in index order; gradients are sums over `num_tokens`; `max_norm` 0 means no
+/// clipping.
+void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm,
+                 double num_tokens);
 
 /// AdamW (Loshchilov and Hutter 2019), decay decoupled, bias corrected; `step` counts from 1.
 struct AdamW {
@@ -224,12 +218,9 @@ struct AdamW {
   float weight_decay = 0;
   std::uint64_t step = 1;
 };
-/// Throws ConfigError for numbers that no update can use.
-UpdateNumbers numbers_of(const AdamW& settings);
-/// w, m, v are updated in place from g. All of one size. Of the settings, beta1, beta2 and epsilon
-/// are looked at; the others are in `control`, by numbers_of. `decays`: whether weights decay.
+/// w, m, v are updated in place from g. All of one size.
 void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
-           const UpdateControl& control, const AdamW& settings, bool decays = true);
+           const UpdateControl& control, const AdamW& settings);
 
 /// Lion (Chen et al. 2023), decay decoupled.
 struct Lion {
@@ -238,9 +229,8 @@ struct Lion {
   float beta2 = 0.99f;
   float weight_decay = 0;
 };
-UpdateNumbers numbers_of(const Lion& settings);
 void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-          const Lion& settings, bool decays = true);
+          const Lion& settings);
 
 /// SGD with momentum m = momentum * m + g, w -= learning_rate * (m + weight_decay * w).
 struct Sgd {
@@ -248,8 +238,7 @@ struct Sgd {
   float momentum = 0.9f;
   float weight_decay = 0;
 };
-UpdateNumbers numbers_of(const Sgd& settings);
 void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-         const Sgd& settings, bool decays = true);
+         const Sgd& settings);
 
 }  // namespace motley::op

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "tensor/device_info.h"
+#include "tensor/gemm_plan.h"
 #include "tensor/memory.h"
 #include "tensor/profile.h"
 #include "tensor/program.h"
@@ -18,9 +19,6 @@ namespace motley {
 /// Which kernels a device runs: `cpu` has no local memory and no barriers, one work-item a group
 /// and explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
 enum class KernelFamily { cpu, gpu };
-
-/// What fresh memory is filled with when it is poisoned: a NaN as f32, f16 and bf16.
-inline constexpr std::uint32_t poison_pattern = 0xFFFFFFFFu;
 
 /// What a device multiplies matrices of bf16 with, besides arithmetic in f32.
 enum class MatrixUnit { none, avx512_bf16 };
@@ -53,13 +51,16 @@ class Device {
 
   const DeviceInfo& info() const { return info_; }
   KernelFamily family() const { return settings_.family; }
-  bool poisons_fresh_memory() const { return settings_.fresh_memory == FreshMemory::poison; }
   /// Whether to look for a matrix unit, and what was found; no value before anybody looked.
   bool may_use_matrix_units() const { return settings_.matrix_units; }
   std::optional<MatrixUnit> matrix_unit() const { return matrix_unit_; }
   void set_matrix_unit(MatrixUnit unit) { matrix_unit_ = unit; }
+  /// How products are cut whose shapes have been tuned.
+  const GemmPlans& gemm_plans() const { return gemm_plans_; }
+  void set_gemm_plans(GemmPlans plans) { gemm_plans_ = std::move(plans); }
   MemoryPool& pool() { return pool_; }
   ProgramCache& programs() { return programs_; }
+  const ProgramCache& programs() const { return programs_; }
   /// The compute stream. Every op of a model runs here.
   Stream& stream() { return stream_; }
   const cl::Context& context() const { return context_; }
@@ -81,6 +82,7 @@ class Device {
   ProgramCache programs_;
   std::unique_ptr<CommandProfile> profile_;
   std::optional<MatrixUnit> matrix_unit_;
+  GemmPlans gemm_plans_;
   Stream stream_;
 };
 

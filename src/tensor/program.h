@@ -56,6 +56,11 @@ class ProgramCache {
   /// compiler's log when it does not build.
   cl::Program get(const KernelInfo& info, const Defines& defines);
 
+  /// Device, driver and platform with their versions, a line each: what built programs fit.
+  const std::string& device_key() const { return device_key_; }
+  /// Empty where nothing is kept on disk.
+  const std::filesystem::path& directory() const { return directory_; }
+
  private:
   cl::Program build(const KernelInfo& info, const std::string& options);
   cl::Program compile(const KernelInfo& info, const std::string& options);

@@ -70,6 +70,7 @@ void CheckpointState::write(const io::Path& checkpoint) const {
             {"evaluations_without_gain", progress.evaluations_without_gain},
             {"optimizer", optimizer},
             {"device", device},
+            {"products", to_json(products)},
             {"model", model_to_json(model)}};
   if (progress.best_loss) root["best_loss"] = *progress.best_loss;
   io::File file = io::File::create(checkpoint / checkpoint_files::state);
@@ -93,6 +94,8 @@ CheckpointState CheckpointState::read(const io::Path& checkpoint) {
   state.progress.evaluations_without_gain = root.get("evaluations_without_gain").as_size();
   state.optimizer = root.get("optimizer").as_string();
   state.device = root.get("device").as_string();
+  // Checkpoints of the first versions have none.
+  if (const auto products = root.find("products")) state.products = kinds_from_json(*products);
   state.model = model_from_json(root.get("model"));
   return state;
 }

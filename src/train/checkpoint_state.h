@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/config.h"
 #include "tensor/io.h"
+#include "train/plan_json.h"
 
 namespace motley {
 
@@ -24,8 +26,9 @@ struct CheckpointState {
 
   TrainProgress progress;
   ModelConfig model;
-  std::string optimizer;  // "adamw"
-  std::string device;     // what computed it; other devices may continue with other bits
+  std::string optimizer;            // "adamw"
+  std::string device;               // what computed it; other devices may continue with other bits
+  std::vector<KindPlans> products;  // how each kind of its devices multiplied
 
   /// Writes state.json, which must not exist, into a checkpoint's directory.
   void write(const io::Path& checkpoint) const;

@@ -14,7 +14,7 @@ namespace motley {
 struct Preset {
   std::string_view name;
   std::string_view summary;
-  std::size_t vocab;  // the usual vocabulary, for the parameter count alone; models take the data's
+  std::size_t vocab;  // the usual one, for counting and tuning; models take the data's
   ModelSettings model;
 };
 

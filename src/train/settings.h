@@ -15,6 +15,13 @@ namespace motley {
 
 enum class ScheduleKind { cosine, linear, constant, wsd };
 
+/// What a run does about plans of products that tuning finds.
+enum class Tuning {
+  off,        // every product by the default
+  load,       // uses what was found before
+  automatic,  // and tunes, once, what was not
+};
+
 /// How numbers are stored or sent.
 enum class Precision { f32, bf16 };
 
@@ -90,6 +97,7 @@ struct DeviceChoiceSettings {
   std::string cache = {};    // empty: the default directory
   std::string profile = {};  // steps to profile; see train/step_profile.h
   bool matrix_units = true;
+  Tuning tune = Tuning::load;
 };
 
 struct DistSettings {

@@ -90,6 +90,7 @@ StartingPoint find_start(Communicator& comm, const Settings& settings, const Run
           start.resume_from.string(), state.optimizer, settings.optim.name);
       start.model = state.model;
       start.progress = state.progress;
+      start.products = state.products;
     } else if (!settings.train.init_from.empty()) {
       start.weights = open_weights(settings.train.init_from);
       start.model = start.weights->config();

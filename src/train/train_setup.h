@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dist/communicator.h"
 #include "model/weight_source.h"
@@ -33,9 +34,10 @@ TrainData open_train_data(Communicator& comm, const DataSettings& settings);
 /// Where a run starts: its model's shape, and what to load.
 struct StartingPoint {
   ModelConfig model;
-  TrainProgress progress;                 // zero for a new run
-  io::Path resume_from;                   // a checkpoint, on rank 0; empty for a new run
-  std::unique_ptr<WeightSource> weights;  // of train.init_from, on rank 0; null without
+  TrainProgress progress;                          // zero for a new run
+  io::Path resume_from;                            // a checkpoint, on rank 0; empty for a new run
+  std::optional<std::vector<KindPlans>> products;  // of that checkpoint, on rank 0
+  std::unique_ptr<WeightSource> weights;           // of train.init_from, on rank 0; null without
 };
 
 /// Finds the checkpoint to resume from, the weights to start from, or the shape to make anew. Rank

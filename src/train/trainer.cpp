@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "dist/agree.h"
+#include "model/products.h"
 #include "tensor/clock.h"
 #include "tensor/error.h"
 #include "tensor/log.h"
@@ -10,9 +11,9 @@
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/replica_check.h"
-#include "train/same_matrix_unit.h"
 #include "train/schedule.h"
 #include "train/settings_toml.h"
+#include "train/settle_plans.h"
 
 namespace motley {
 namespace {
@@ -74,6 +75,15 @@ DecoderOptions decoder_options(const ModelSettings& settings) {
           .dtype = settings.dtype == Precision::bf16 ? Dtype::bf16 : Dtype::f32};
 }
 
+PlanSettings plan_settings(const Settings& settings, const ModelConfig& model,
+                           MicroBatchShape shape) {
+  PlanSettings plans{
+      .tuning = settings.device.tune, .shapes = {}, .dtype = decoder_options(settings.model).dtype};
+  for (const Product& product : training_products(model, shape.B, shape.T, plans.dtype))
+    plans.shapes.push_back(product.shape);
+  return plans;
+}
+
 ReducerOptions reducer_options(const DistSettings& settings) {
   return {.exchange = {.wire = settings.wire == Precision::bf16 ? Wire::bf16 : Wire::f32,
                        .shared_memory = settings.shared_memory},
@@ -128,7 +138,8 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings,
   data_.train.limit_vocabulary(start_.model.vocab);
   if (data_.validation) data_.validation->limit_vocabulary(start_.model.vocab);
   injector_.attach(train_);
-  if (settings.model.dtype == Precision::bf16) use_same_matrix_unit(comm, device);
+  products_ = settle_plans(comm, device, plan_settings(settings, start_.model, leaf_shape_),
+                           start_.products);
   load_start(train_, start_, settings.train.seed);
   // As a number it stays what it is when the run goes on with another number of ranks.
   settings_.train.global_batch = leaves_per_step_ * leaf_shape_.N();
@@ -317,7 +328,8 @@ void Trainer::save_now() {
   const CheckpointState state{.progress = progress_,
                               .model = start_.model,
                               .optimizer = settings_.optim.name,
-                              .device = device_key(device_.info())};
+                              .device = device_key(device_.info()),
+                              .products = products_};
   const io::Path path = save_checkpoint(train_, run_.checkpoints(),
                                         {state, to_toml(settings_), data_.tokenizer_file});
   agree(comm_, "removing old checkpoints", [&] {

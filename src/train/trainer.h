@@ -81,6 +81,7 @@ class Trainer {
   std::size_t leaves_per_step_;
   Injector injector_;
   TrainStep train_;
+  std::vector<KindPlans> products_;  // how each kind of device multiplies
   LeafBalancer balancer_;
   StragglerWatch stragglers_;
   LeafSource source_;

@@ -27,7 +27,6 @@ TEST(Gemm, OwnProvidersAgreeInEveryBit) {
   for (const ExactProduct& p : products) {
     const std::vector<float> c = multiply(cpu, op::packed_gemm(), p);
     EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p)) << "tiled, " << to_string(p);
-    EXPECT_EQ(c, multiply(cpu, op::packed_gemm_for_eight_lanes(), p)) << to_string(p);
   }
 }
 
@@ -52,8 +51,6 @@ TEST(Gemm, OwnProvidersOfBf16AgreeInEveryBit) {
         const auto& plain = op::packed_bf16_gemm(MatrixUnit::none);
         const std::vector<float> c = multiply(cpu, plain, p, dtypes);
         EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p, dtypes)) << "tiled, " << to_string(p);
-        EXPECT_EQ(c, multiply(cpu, op::packed_bf16_gemm_for_eight_lanes(), p, dtypes))
-            << to_string(p);
         if (!has_unit) continue;
         EXPECT_EQ(c, multiply(cpu, op::packed_bf16_gemm(MatrixUnit::avx512_bf16), p, dtypes))
             << "AVX-512, " << to_string(p);

@@ -38,7 +38,7 @@ TEST_P(Subcommand, RefusesUnknownFlags) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Subcommand,
-                         testing::Values("devices", "doctor", "tokenizer", "data", "config",
+                         testing::Values("devices", "doctor", "tokenizer", "data", "config", "tune",
                                          "train", "eval", "sample", "ckpt", "import", "export"));
 
 struct Slip {
@@ -62,6 +62,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Slip{"data prepare --tokeniser x", "--tokenizer"},
                     Slip{"config show --optim.weigth_decay 1", "optim.weight_decay"},
                     Slip{"train --train.stpes 5", "train.steps"},
+                    Slip{"tune --device.tuen off", "device.tune"},
                     Slip{"sample --temprature 1", "--temperature"},
                     Slip{"import --form hf", "--from"}, Slip{"export --dtpe f32", "--dtype"}));
 
@@ -126,6 +127,13 @@ TEST(Program, IsRunOnceWhereRanksWouldDoTheSame) {
       test::run_command("env SLURM_STEP_NUM_TASKS=3 SLURM_PROCID=0 " MOTLEY_PROGRAM " ckpt list x");
   EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
   EXPECT_TRUE(contains(outcome.text, "error[usage.ranks]  motley ckpt was started 3 times"));
+}
+
+TEST(Program, TunesOnOneRank) {
+  const Outcome outcome =
+      test::run_command("env SLURM_STEP_NUM_TASKS=3 SLURM_PROCID=0 " MOTLEY_PROGRAM " tune");
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_TRUE(contains(outcome.text, "error[usage.ranks]  motley tune was started 3 times"));
 }
 
 /// Tasks that a batch system starts without MPI cannot meet: the first one speaks.

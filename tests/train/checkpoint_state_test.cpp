@@ -23,6 +23,12 @@ CheckpointState some_state() {
   state.model.norm_eps = 1e-6f;
   state.optimizer = "lion";
   state.device = "a \"device\"";
+  state.products = {
+      {"a kind, cpu kernels",
+       MatrixUnit::avx512_bf16,
+       {{{Dtype::bf16, Transpose::a, 1536, 384, 2048},
+         {.tile_rows = 8, .tile_columns = 48, .k_block = 2048, .row_block_bytes = 65536}}}},
+      {"another, gpu kernels", MatrixUnit::none, {}}};
   return state;
 }
 
@@ -50,6 +56,7 @@ TEST(CheckpointState, IsReadAsWritten) {
   EXPECT_EQ(read.progress.evaluations_without_gain, 4u);
   EXPECT_EQ(read.optimizer, "lion");
   EXPECT_EQ(read.device, "a \"device\"");
+  EXPECT_EQ(read.products, state.products);
   EXPECT_EQ(test::describe(read.model), test::describe(state.model));
 }
 
@@ -71,6 +78,13 @@ TEST(CheckpointState, MayLackABestLoss) {
   EXPECT_FALSE(read.progress.best_loss.has_value());
 }
 
+TEST(CheckpointState, MayLackPlansOfProducts) {
+  const ScratchDirectory scratch;
+  nlohmann::json root = nlohmann::json::parse(text_of(some_state()));
+  root.erase("products");
+  EXPECT_TRUE(CheckpointState::read(make_checkpoint(scratch, root.dump())).products.empty());
+}
+
 TEST(CheckpointState, RefusesWrongMembersByName) {
   using nlohmann::json;
   const std::vector<std::pair<std::string, std::string>> rows = {
@@ -79,6 +93,10 @@ TEST(CheckpointState, RefusesWrongMembersByName) {
       {R"({"step": null})", "step"},
       {R"({"seconds": "long"})", "seconds"},
       {R"({"optimizer": 1})", "optimizer"},
+      {R"({"products": 1})", "products"},
+      {R"({"products": [{"kind": "x", "matrix_unit": "abacus", "plans": []}]})", "matrix_unit"},
+      {R"({"products": [{"kind": "x", "matrix_unit": "none", "plans": [{"dtype": "f16"}]}]})",
+       "dtype"},
       {R"({"model": null})", "model"},
       {R"({"model": {"family": "mamba"}})", "mamba"},
       {R"({"model": {"vocab": 1152921504606846976}})", "vocab"},
