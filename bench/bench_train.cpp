@@ -49,6 +49,7 @@ int run(const bench::Workload& workload, std::size_t steps, Dtype dtype,
     losses.push_back(result.loss);
   }
   const double process_bytes = peak_resident_bytes();
+  const std::size_t device_bytes = device->pool().statistics().peak_in_use;
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
   const auto tokens = static_cast<double>(workload.B * workload.T);
@@ -70,7 +71,7 @@ int run(const bench::Workload& workload, std::size_t steps, Dtype dtype,
                               {"peak_gb_per_s", peaks.bytes / 1e9},
                               {"first_loss", losses.front()},
                               {"last_loss", losses.back()},
-                              {"device_peak_bytes", device->pool().statistics().peak_in_use},
+                              {"device_peak_bytes", device_bytes},
                               {"process_peak_bytes", process_bytes}};
   fmt::print("{}\n", root.dump(2));
   return 0;

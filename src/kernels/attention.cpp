@@ -77,7 +77,7 @@ template <class Dq, class Dkdv>
 void launch_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
                      const Plan& plan, const AttentionShape& shape) {
   // rowsum(dy * y), which the first kernel writes and the second reads.
-  Tensor delta = s.device().tensor({shape.B, shape.H, shape.T});
+  Tensor delta = s.tensor({shape.B, shape.H, shape.T});
   launch(s, grid_of(plan.family, shape, shape.H),
          Dq{.dqkv = dqkv,
             .delta = delta,

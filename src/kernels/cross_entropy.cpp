@@ -78,7 +78,7 @@ void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor
   const std::size_t V = w.dim(0);
   if (N == 0) return;
   const std::size_t rows = head_chunk_rows(N, V, x.dtype());
-  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
+  const Tensor storage = s.tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     Tensor logits = storage.slice(0, end - begin);
@@ -98,7 +98,7 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
   const std::size_t V = w.dim(0);
   if (N == 0) return;
   const std::size_t rows = head_chunk_rows(N, V, x.dtype());
-  const Tensor storage = s.device().tensor({rows, V}, x.dtype());
+  const Tensor storage = s.tensor({rows, V}, x.dtype());
   for (std::size_t begin = 0; begin < N; begin += rows) {
     const std::size_t end = std::min(N, begin + rows);
     const Tensor x_chunk = x.slice(begin, end);

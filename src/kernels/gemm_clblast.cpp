@@ -21,12 +21,19 @@ bool fits(std::size_t rows, std::size_t columns) {
   return rows <= max_elements / columns;
 }
 
-void check_clblast(clblast::StatusCode status, const GemmProblem& p) {
+/// CLBlast's tables and program cache are unsynchronised when they are first used: two threads in
+/// it at once have crashed.
+std::mutex& clblast_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+void check_clblast(clblast::StatusCode status, std::size_t M, std::size_t N, std::size_t K) {
   require<DeviceError>(
       status == clblast::StatusCode::kSuccess, "device.clblast",
       "CLBlast refused a product of M={}, N={}, K={} with status {}; see StatusCode in "
       "clblast.h",
-      p.M, p.N, p.K, static_cast<int>(status));
+      M, N, K, static_cast<int>(status));
 }
 
 /// A row-major c = a b is a column-major c^T = b^T a^T, where no operand needs to be turned round
@@ -65,29 +72,31 @@ class ClblastGemm : public GemmProvider {
 
  private:
   static void multiply(Stream& s, const GemmProblem& p) {
-    // CLBlast's tables and program cache are unsynchronised when they are first used: two threads
-    // in it at once have crashed.
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
     const ColumnMajor m(p);
     cl_command_queue queue = s.queue();
     std::size_t workspace_bytes = 0;
-    check_clblast(clblast::GemmTempBufferSize<float>(
-                      clblast::Layout::kColMajor, m.first, m.second, p.N, p.M, p.K, p.b.offset(),
-                      m.ldb, p.a.offset(), m.lda, p.c.offset(), p.N, &queue, workspace_bytes),
-                  p);
+    {
+      const std::lock_guard lock(clblast_mutex());
+      check_clblast(clblast::GemmTempBufferSize<float>(
+                        clblast::Layout::kColMajor, m.first, m.second, p.N, p.M, p.K, p.b.offset(),
+                        m.ldb, p.a.offset(), m.lda, p.c.offset(), p.N, &queue, workspace_bytes),
+                    p.M, p.N, p.K);
+    }
     // A buffer of ours, because CLBlast's own is allocated and released on every call.
-    const Tensor workspace = s.device().tensor({ceil_div(workspace_bytes, sizeof(float))});
+    const Tensor workspace = s.tensor({ceil_div(workspace_bytes, sizeof(float))});
     const float beta = p.into == Into::accumulate ? 1.0f : 0.0f;
     const auto bytes = static_cast<double>(p.a.bytes() + p.b.bytes() + p.c.bytes());
-    s.enqueue_foreign("clblast_gemm", {.flops = p.flops(), .bytes = bytes}, [&] {
-      check_clblast(
-          clblast::Gemm<float>(clblast::Layout::kColMajor, m.first, m.second, p.N, p.M, p.K, 1.0f,
-                               p.b.mem(), p.b.offset(), m.ldb, p.a.mem(), p.a.offset(), m.lda, beta,
-                               p.c.mem(), p.c.offset(), p.N, &queue, nullptr,
-                               workspace_bytes == 0 ? nullptr : workspace.mem()),
-          p);
-    });
+    s.enqueue_foreign(
+        "clblast_gemm", {.flops = p.flops(), .bytes = bytes}, {&p.a, &p.b, &p.c, &workspace},
+        [m, beta, queue, M = p.M, N = p.N, K = p.K](std::span<const MemoryPlace> places) mutable {
+          const std::lock_guard lock(clblast_mutex());
+          const auto at = [&](std::size_t i) { return places[i].offset / sizeof(float); };
+          check_clblast(clblast::Gemm<float>(clblast::Layout::kColMajor, m.first, m.second, N, M, K,
+                                             1.0f, places[1].memory, at(1), m.ldb, places[0].memory,
+                                             at(0), m.lda, beta, places[2].memory, at(2), N, &queue,
+                                             nullptr, places[3].memory),
+                        M, N, K);
+        });
   }
 };
 

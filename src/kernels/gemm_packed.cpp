@@ -13,8 +13,8 @@ struct F32Kernels {
   using PackColumns = k::pack_columns_cpu;
   using PackTransposedRows = k::pack_transposed_rows_cpu;
   static constexpr std::size_t element_bytes = sizeof(float);
-  static Tensor packed(Device& device, std::size_t width, std::size_t K) {
-    return device.tensor({checked_mul(width, K)});
+  static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
+    return s.tensor({checked_mul(width, K)});
   }
 };
 

@@ -14,8 +14,8 @@ struct Bf16Kernels {
   using PackColumns = k::pack_columns_bf16_cpu;
   using PackTransposedRows = k::pack_transposed_rows_bf16_cpu;
   static constexpr std::size_t element_bytes = size_of(Dtype::bf16);
-  static Tensor packed(Device& device, std::size_t width, std::size_t K) {
-    return device.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
+  static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
+    return s.tensor({checked_mul(width, ceil_div(K, 2))}, Dtype::u32);
   }
 };
 
@@ -31,7 +31,7 @@ class PackedBf16Gemm : public GemmProvider {
     const GemmPlan plan = plan_of(s.device(), shape_of(p));
     // Sums in bf16 are rounded when all k are added.
     if (p.c.dtype() == Dtype::f32 || p.K <= plan.k_block) return run_blocks(s, p, plan);
-    Tensor sums = s.device().tensor(p.c.shape());
+    Tensor sums = s.tensor(p.c.shape());
     run_blocks(s,
                {.c = sums,
                 .a = p.a,
@@ -56,7 +56,7 @@ class PackedBf16Gemm : public GemmProvider {
     if (unit_ == MatrixUnit::avx512_bf16) defines.add("X86_AVX512_BF16", 1);
     Tensor a = p.a;
     if (p.transpose != Transpose::a && a.dtype() != Dtype::bf16) {
-      a = s.device().tensor(p.a.shape(), Dtype::bf16);
+      a = s.tensor(p.a.shape(), Dtype::bf16);
       cast(s, a, p.a);
     }
     multiply_blocks<Bf16Kernels>(s, p, a, plan, defines);

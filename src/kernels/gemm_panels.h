@@ -4,7 +4,7 @@
 //   PackRows, PackColumns  pack b, transposed and not
 //   PackTransposedRows     packs a transposed a
 //   element_bytes          of a factor
-//   packed(device, width, K)  a tensor for panels of so many columns, or rows, and so long
+//   packed(stream, width, K)  a tensor for panels of so many columns, or rows, and so long
 #pragma once
 
 #include "kernels/gemm_blocks.h"
@@ -98,12 +98,11 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
 template <class Kernels>
 void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const GemmPlan& plan,
                      const Defines& defines) {
-  Device& device = s.device();
   const BlockSizes sizes = BlockSizes::of(p, plan, Kernels::element_bytes);
   const bool packs_a = p.transpose == Transpose::a;
-  Tensor packed_b = Kernels::packed(device, sizes.columns, sizes.K);
+  Tensor packed_b = Kernels::packed(s, sizes.columns, sizes.K);
   Tensor packed_a;
-  if (packs_a) packed_a = Kernels::packed(device, round_up(p.M, plan.tile_rows), sizes.K);
+  if (packs_a) packed_a = Kernels::packed(s, round_up(p.M, plan.tile_rows), sizes.K);
   for_each_block(
       p, sizes,
       [&](std::size_t first_k, std::size_t K) {

@@ -1,5 +1,7 @@
 #include "kernels/launch.h"
 
+#include "tensor/recording.h"
+
 namespace motley::detail {
 
 StoredDtypes StoredFinder::dtypes(const KernelInfo& info) const {
@@ -27,9 +29,13 @@ void ArgumentSetter::set_buffer(const char* name, const Tensor* tensor, Dtype dt
   require<ShapeError>(!given || tensor->dtype() == dtype, "kernel.dtype",
                       "kernel {}: argument '{}' is {}, the kernel takes {}; convert it first",
                       info_.name, name, name_of(given ? tensor->dtype() : dtype), name_of(dtype));
+  if (given) bytes_ += tensor->bytes();
+  if (given && recorder_ != nullptr && recorder_->set_later(kernel_, index_, *tensor)) {
+    index_ += 2;
+    return;
+  }
   cl_mem memory = given ? tensor->mem() : nullptr;
   const cl_ulong offset = given ? tensor->offset() : 0;
-  if (given) bytes_ += tensor->bytes();
   set(name, sizeof(cl_mem), &memory);
   set(name, sizeof(cl_ulong), &offset);
 }

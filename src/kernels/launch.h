@@ -85,8 +85,8 @@ namespace detail {
 class ArgumentSetter {
  public:
   /// `stored` are the dtypes of the arguments that are Stored.
-  ArgumentSetter(cl_kernel kernel, const KernelInfo& info, const StoredDtypes& stored)
-      : kernel_(kernel), info_(info), stored_(stored) {}
+  ArgumentSetter(Stream& s, cl_kernel kernel, const KernelInfo& info, const StoredDtypes& stored)
+      : recorder_(s.recorder()), kernel_(kernel), info_(info), stored_(stored) {}
 
   /// Of all buffers that were set.
   std::size_t bytes() const { return bytes_; }
@@ -108,6 +108,7 @@ class ArgumentSetter {
   void set_buffer(const char* name, const Tensor* tensor, Dtype dtype);
   void set(const char* name, std::size_t bytes, const void* value);
 
+  Recorder* recorder_;
   cl_kernel kernel_;
   const KernelInfo& info_;
   StoredDtypes stored_;
@@ -149,7 +150,7 @@ void launch(Stream& s, const Grid& grid, const K& arguments, const Defines& defi
   arguments.each(stored);
   const StoredDtypes dtypes = stored.dtypes(K::info);
   cl_kernel kernel = s.kernel(K::info, detail::with_stored(defines, dtypes));
-  detail::ArgumentSetter set(kernel, K::info, dtypes);
+  detail::ArgumentSetter set(s, kernel, K::info, dtypes);
   arguments.each(set);
   s.enqueue(kernel, K::info, grid, {.flops = flops, .bytes = static_cast<double>(set.bytes())});
 }

@@ -70,7 +70,7 @@ void column_sum(Stream& s, Tensor& out, const Tensor& x) {
     return;
   }
   const std::size_t blocks = ceil_div(N, gpu_rows);
-  Tensor partial = s.device().tensor({blocks, C});
+  Tensor partial = s.tensor({blocks, C});
   launch(s, {.groups = {ceil_div(C, gpu_columns), blocks, 1}, .local = {gpu_columns, gpu_parts, 1}},
          k::column_sum_blocks_gpu{.partial = partial, .x = x, .N = rows, .C = columns});
   launch(

@@ -159,7 +159,7 @@ bool is_offered(const DeviceInfo& info, MatrixUnit unit) {
 
 MatrixUnit find_matrix_unit(Stream& s) {
   Device& device = s.device();
-  if (!device.matrix_unit()) device.set_matrix_unit(search(s));
+  if (!device.matrix_unit()) s.without_recording([&] { device.set_matrix_unit(search(s)); });
   return *device.matrix_unit();
 }
 

@@ -61,7 +61,7 @@ void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, cons
   check_tensor("rms_norm_backward", "w", w, {C});
   check_tensor("rms_norm_backward", "rstd", rstd, {N});
   const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
-  Tensor partial = s.device().tensor({ceil_div(N, block_rows), 1, C});
+  Tensor partial = s.tensor({ceil_div(N, block_rows), 1, C});
   if (s.device().family() == KernelFamily::cpu) {
     launch(s, {.groups = {partial.dim(0), 1, 1}},
            k::rms_norm_bwd_cpu{.dx = dx,
@@ -131,7 +131,7 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
   check_tensor("layer_norm_backward", "mean", saved.mean, {N});
   check_tensor("layer_norm_backward", "rstd", saved.rstd, {N});
   const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
-  Tensor partial = s.device().tensor({ceil_div(N, block_rows), 2, C});
+  Tensor partial = s.tensor({ceil_div(N, block_rows), 2, C});
   if (s.device().family() == KernelFamily::cpu) {
     launch(s, {.groups = {partial.dim(0), 1, 1}},
            k::layer_norm_bwd_cpu{.dx = dx,

@@ -199,15 +199,26 @@ void column_sum(Stream& s, Tensor& out, const Tensor& x);
 
 // --- optimizers ----------------------------------------------------------------------------------
 
-/// What every update reads from the device: [0] the factor gradients are multiplied by (clipping
-/// and 1/tokens in one), [1] the norm of the mean gradient before clipping, [2] the count of
-/// non-finite gradients; when that is not zero an update changes nothing. [3]
+/// What every update reads from the device, [7]. What clip_factor found: [0] the factor gradients
+/// are multiplied by (clipping and 1/tokens in one), [1] the norm of the mean gradient before
+/// clipping, [2] the count of non-finite gradients; when that is not zero an update changes
+/// nothing. And an UpdateNumbers, which is the caller's to write: so an update is the same commands
+/// in every step.
 using UpdateControl = Tensor;
-/// Fills `control` from each rank's partial sums. partials: [P, 2] of (sum of squares, non-finite
-/// count), added in index order; gradients are sums over `num_tokens`; `max_norm` 0 means no
-/// clipping.
-void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm,
-                 double num_tokens);
+/// What depends on the step and not on the gradients; computed in double, rounded once.
+struct UpdateNumbers {
+  float rate = 0;             // the learning rate, for AdamW with m's bias corrected
+  float root = 1;             // for AdamW, what corrects the bias of v's root
+  float keep = 1;             // what decay leaves of a weight
+  float one_over_tokens = 1;  // gradients are sums over so many tokens
+};
+inline constexpr std::size_t control_size = 7;
+/// Where an UpdateNumbers lies in a control.
+inline constexpr std::size_t numbers_begin = 3;
+
+/// Fills the first three of `control` from each rank's partial sums. partials: [P, 2] of (sum of
+/// squares, non-finite count), added in index order; `max_norm` 0 means no clipping.
+void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm);
 
 /// AdamW (Loshchilov and Hutter 2019), decay decoupled, bias corrected; `step` counts from 1.
 struct AdamW {
@@ -218,9 +229,12 @@ struct AdamW {
   float weight_decay = 0;
   std::uint64_t step = 1;
 };
-/// w, m, v are updated in place from g. All of one size.
+/// Throws ConfigError for numbers that no update can use.
+UpdateNumbers numbers_of(const AdamW& settings);
+/// w, m, v are updated in place from g. All of one size. Of the settings, beta1, beta2 and epsilon
+/// are looked at; the others are in `control`, by numbers_of. `decays`: whether weights decay.
 void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
-           const UpdateControl& control, const AdamW& settings);
+           const UpdateControl& control, const AdamW& settings, bool decays = true);
 
 /// Lion (Chen et al. 2023), decay decoupled.
 struct Lion {
@@ -229,8 +243,9 @@ struct Lion {
   float beta2 = 0.99f;
   float weight_decay = 0;
 };
+UpdateNumbers numbers_of(const Lion& settings);
 void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-          const Lion& settings);
+          const Lion& settings, bool decays = true);
 
 /// SGD with momentum m = momentum * m + g, w -= learning_rate * (m + weight_decay * w).
 struct Sgd {
@@ -238,7 +253,8 @@ struct Sgd {
   float momentum = 0.9f;
   float weight_decay = 0;
 };
+UpdateNumbers numbers_of(const Sgd& settings);
 void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-         const Sgd& settings);
+         const Sgd& settings, bool decays = true);
 
 }  // namespace motley::op

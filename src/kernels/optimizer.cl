@@ -1,13 +1,19 @@
 // Parameter updates: one work-item an element, on CPUs and GPUs alike (memory bound on both).
 //
-// Each kernel reads control = {factor, norm, number of non-finite gradients} on the device. The factor
-// scales the gradient; when the last is anything but zero, nothing is written at all. `keep` is
-// 1 - learning_rate * weight_decay: decay is decoupled, it does not pass through m and v.
+// Each kernel reads control on the device (op::UpdateControl). The factor scales the gradient; when
+// gradients were not finite, nothing is written at all. `keep` is 1 - learning_rate * weight_decay where the
+// parameter decays: decay is decoupled, it does not pass through m and v.
 #include "common.clh"
+
+#define FACTOR control[0]
+#define NUM_NON_FINITE control[2]
+#define RATE control[3]
+#define ROOT control[4]
+#define KEEP (decays ? control[5] : 1.0f)
 
 // True where this work-item has an element to update.
 inline bool updates(size_t i, ulong size, global const float* control) {
-  return i < size && control[2] == 0.0f;
+  return i < size && NUM_NON_FINITE == 0.0f;
 }
 
 // AdamW (Loshchilov and Hutter 2019), with g scaled by the factor:
@@ -18,16 +24,16 @@ inline bool updates(size_t i, ulong size, global const float* control) {
 __attribute__((reqd_work_group_size(256, 1, 1)))
 kernel void adamw_update(global float* restrict w, global float* restrict m, global float* restrict v,
                          global const float* restrict g, global const float* restrict control,
-                         ulong size, float beta1, float rest1, float beta2, float rest2, float keep,
-                         float rate, float root, float epsilon) {
+                         ulong size, float beta1, float rest1, float beta2, float rest2, float epsilon,
+                         uint decays) {
   const size_t i = get_global_id(0);
   if (!updates(i, size, control)) return;
-  const float d = control[0] * g[i];
+  const float d = FACTOR * g[i];
   const float m1 = fma(beta1, m[i], rest1 * d);
   const float v1 = fma(beta2, v[i], rest2 * d * d);
   m[i] = m1;
   v[i] = v1;
-  w[i] = fma(keep, w[i], -rate * (m1 / fma(sqrt(v1), root, epsilon)));
+  w[i] = fma(KEEP, w[i], -RATE * (m1 / fma(sqrt(v1), ROOT, epsilon)));
 }
 
 // Lion (Chen et al. 2023), with g scaled by the factor:
@@ -35,13 +41,12 @@ kernel void adamw_update(global float* restrict w, global float* restrict m, glo
 __attribute__((reqd_work_group_size(256, 1, 1)))
 kernel void lion_update(global float* restrict w, global float* restrict m,
                         global const float* restrict g, global const float* restrict control,
-                        ulong size, float beta1, float rest1, float beta2, float rest2, float keep,
-                        float rate) {
+                        ulong size, float beta1, float rest1, float beta2, float rest2, uint decays) {
   const size_t i = get_global_id(0);
   if (!updates(i, size, control)) return;
-  const float d = control[0] * g[i];
+  const float d = FACTOR * g[i];
   const float m0 = m[i];
-  w[i] = fma(keep, w[i], -rate * sign(fma(beta1, m0, rest1 * d)));
+  w[i] = fma(KEEP, w[i], -RATE * sign(fma(beta1, m0, rest1 * d)));
   m[i] = fma(beta2, m0, rest2 * d);
 }
 
@@ -49,10 +54,10 @@ kernel void lion_update(global float* restrict w, global float* restrict m,
 __attribute__((reqd_work_group_size(256, 1, 1)))
 kernel void sgd_update(global float* restrict w, global float* restrict m,
                        global const float* restrict g, global const float* restrict control,
-                       ulong size, float momentum, float keep, float rate) {
+                       ulong size, float momentum, uint decays) {
   const size_t i = get_global_id(0);
   if (!updates(i, size, control)) return;
-  const float m1 = fma(momentum, m[i], control[0] * g[i]);
+  const float m1 = fma(momentum, m[i], FACTOR * g[i]);
   m[i] = m1;
-  w[i] = fma(keep, w[i], -rate * m1);
+  w[i] = fma(KEEP, w[i], -RATE * m1);
 }

@@ -1,5 +1,5 @@
-// Parameter updates. What depends on the step alone is computed here in double and passed by value;
-// what depends on gradients stays on the device.
+// Parameter updates. What depends on the step alone is computed here in double, for the caller to
+// write; what depends on gradients stays on the device.
 #include <cmath>
 
 #include "kernels/check.h"
@@ -20,7 +20,7 @@ void check_update(std::string_view op, const Tensor& w, const Tensor& m, const T
   check_tensor(op, "w", w, w.shape());
   check_tensor(op, "m", m, w.shape());
   check_tensor(op, "g", g, w.shape());
-  check_tensor(op, "control", control, {3});
+  check_tensor(op, "control", control, {control_size});
 }
 
 /// A moving average never forgets with a factor of 1, and explodes above.
@@ -41,8 +41,21 @@ float keep_of(float learning_rate, float weight_decay) {
 
 }  // namespace
 
+UpdateNumbers numbers_of(const AdamW& settings) {
+  check_factor("adamw", "beta1", settings.beta1);
+  check_factor("adamw", "beta2", settings.beta2);
+  require<ConfigError>(settings.step >= 1, "optimizer.step",
+                       "adamw: step is 0; steps count from 1");
+  const auto step = static_cast<double>(settings.step);
+  const double correction1 = 1.0 - std::pow(double{settings.beta1}, step);
+  const double correction2 = 1.0 - std::pow(double{settings.beta2}, step);
+  return {.rate = static_cast<float>(double{settings.learning_rate} / correction1),
+          .root = static_cast<float>(1.0 / std::sqrt(correction2)),
+          .keep = keep_of(settings.learning_rate, settings.weight_decay)};
+}
+
 void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
-           const UpdateControl& control, const AdamW& settings) {
+           const UpdateControl& control, const AdamW& settings, bool decays) {
   check_update("adamw", w, m, g, control);
   check_tensor("adamw", "v", v, w.shape());
   check_factor("adamw", "beta1", settings.beta1);
@@ -51,11 +64,6 @@ void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
       settings.epsilon > 0.0f, "optimizer.epsilon",
       "adamw: epsilon is {}; it must be more than 0, or a gradient of 0 divides by 0",
       settings.epsilon);
-  require<ConfigError>(settings.step >= 1, "optimizer.step",
-                       "adamw: step is 0; steps count from 1");
-  const auto step = static_cast<double>(settings.step);
-  const double correction1 = 1.0 - std::pow(double{settings.beta1}, step);
-  const double correction2 = 1.0 - std::pow(double{settings.beta2}, step);
   launch(s, update_grid(w.size()),
          k::adamw_update{.w = w,
                          .m = m,
@@ -67,14 +75,17 @@ void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
                          .rest1 = rest_of(settings.beta1),
                          .beta2 = settings.beta2,
                          .rest2 = rest_of(settings.beta2),
-                         .keep = keep_of(settings.learning_rate, settings.weight_decay),
-                         .rate = static_cast<float>(double{settings.learning_rate} / correction1),
-                         .root = static_cast<float>(1.0 / std::sqrt(correction2)),
-                         .epsilon = settings.epsilon});
+                         .epsilon = settings.epsilon,
+                         .decays = std::uint32_t{decays ? 1u : 0u}});
+}
+
+UpdateNumbers numbers_of(const Lion& settings) {
+  return {.rate = settings.learning_rate,
+          .keep = keep_of(settings.learning_rate, settings.weight_decay)};
 }
 
 void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-          const Lion& settings) {
+          const Lion& settings, bool decays) {
   check_update("lion", w, m, g, control);
   check_factor("lion", "beta1", settings.beta1);
   check_factor("lion", "beta2", settings.beta2);
@@ -88,12 +99,16 @@ void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl&
                         .rest1 = rest_of(settings.beta1),
                         .beta2 = settings.beta2,
                         .rest2 = rest_of(settings.beta2),
-                        .keep = keep_of(settings.learning_rate, settings.weight_decay),
-                        .rate = settings.learning_rate});
+                        .decays = std::uint32_t{decays ? 1u : 0u}});
+}
+
+UpdateNumbers numbers_of(const Sgd& settings) {
+  return {.rate = settings.learning_rate,
+          .keep = keep_of(settings.learning_rate, settings.weight_decay)};
 }
 
 void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
-         const Sgd& settings) {
+         const Sgd& settings, bool decays) {
   check_update("sgd", w, m, g, control);
   check_factor("sgd", "momentum", settings.momentum);
   launch(s, update_grid(w.size()),
@@ -103,8 +118,7 @@ void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& 
                        .control = control,
                        .size = std::uint64_t{w.size()},
                        .momentum = settings.momentum,
-                       .keep = keep_of(settings.learning_rate, settings.weight_decay),
-                       .rate = settings.learning_rate});
+                       .decays = std::uint32_t{decays ? 1u : 0u}});
 }
 
 }  // namespace motley::op

@@ -7,15 +7,17 @@ kernel void store_sum(global float* restrict out, global const float* restrict v
   out[0] = accumulate ? out[0] + value[0] : value[0];
 }
 
-// control = {factor, norm of the mean gradient, number of non-finite gradients}, from the ranks' partials
-// (sum of squares, number of non-finite), added in order. With n tokens the mean gradient is g / n:
+// Writes control[0 .. 2] = {factor, norm of the mean gradient, number of non-finite gradients}, from the
+// ranks' partials (sum of squares, number of non-finite), added in order. With n tokens, of which control[6]
+// is 1 / n, the mean gradient is g / n:
 //   norm = sqrt(sum of squares) / n, factor = min(1, max_norm / norm) / n; max_norm 0 does not clip.
 // Squares can pass the largest float while the gradients are finite: that counts as non-finite as well,
 // since nothing sensible can be done with the norm.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void clip_factor_control(global float* restrict control,         // [3]
+kernel void clip_factor_control(global float* restrict control,         // [7]
                                 global const float* restrict partials,  // [P, 2]
-                                uint P, float max_norm, float one_over_tokens) {
+                                uint P, float max_norm) {
+  const float one_over_tokens = control[6];
   float squares = 0.0f;
   float bad = 0.0f;
   for (uint p = 0; p < P; ++p) {

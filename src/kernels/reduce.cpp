@@ -29,7 +29,7 @@ Grid grid_for(Stream& s, std::size_t chunks) {
 
 /// The sums of x's chunks, [chunks].
 Tensor sum_chunks(Stream& s, const Tensor& x) {
-  Tensor partial = s.device().tensor({num_chunks(x.size())});
+  Tensor partial = s.tensor({num_chunks(x.size())});
   const std::uint64_t size = x.size();
   const Grid grid = grid_for(s, partial.size());
   if (uses_cpu_kernels(s)) {
@@ -66,20 +66,15 @@ void chunk_squares(Stream& s, Tensor& squares, Tensor& counts, const Tensor& x) 
   }
 }
 
-void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm,
-                 double num_tokens) {
+void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm) {
   check_rank("clip_factor", "partials", partials, 2);
   check_tensor("clip_factor", "partials", partials, {partials.dim(0), 2});
-  check_tensor("clip_factor", "control", control, {3});
-  require<ShapeError>(num_tokens > 0, "op.tokens",
-                      "clip_factor: {} tokens; a mean gradient needs at least one that counts",
-                      num_tokens);
+  check_tensor("clip_factor", "control", control, {control_size});
   launch(s, {},
          k::clip_factor_control{.control = control,
                                 .partials = partials,
                                 .P = narrow<std::uint32_t>(partials.dim(0)),
-                                .max_norm = max_norm,
-                                .one_over_tokens = static_cast<float>(1.0 / num_tokens)});
+                                .max_norm = max_norm});
 }
 
 }  // namespace motley::op

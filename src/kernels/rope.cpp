@@ -71,7 +71,7 @@ Tensor rope_table(Stream& s, std::size_t T, std::size_t D, double theta) {
       values[t * D + half + i] = static_cast<float>(std::sin(angle));
     }
   }
-  Tensor table = s.device().tensor({T, D});
+  Tensor table = s.tensor({T, D});
   s.write<float>(table, values);
   return table;
 }

@@ -14,8 +14,7 @@ Weight weight_of(ParamStore& params, const std::string& name) {
 
 Decoder::Decoder(Device& device, const ModelConfig& config, ParamStore& params,
                  const DecoderOptions& options)
-    : device_(device),
-      config_(config),
+    : config_(config),
       params_(params),
       options_(options),
       embedding_(weight_of(params, "embed.weight")),
@@ -39,7 +38,7 @@ Tensor Decoder::embed(Stream& s, const DeviceBatch& batch) {
   require<ShapeError>(batch.T <= config_.context, "model.context",
                       "a sequence of {} tokens was given; this model's context is {}", batch.T,
                       config_.context);
-  Tensor x = device_.tensor({batch.B * batch.T, config_.width}, options_.dtype);
+  Tensor x = s.tensor({batch.B * batch.T, config_.width}, options_.dtype);
   op::embedding(s, x, batch.tokens, embedding_.value);
   if (!position_.value.empty()) op::position_embedding(s, x, position_.value, batch.T);
   return x;
@@ -72,7 +71,7 @@ Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
 }
 
 Tensor Decoder::normalize(Stream& s, const Tensor& x) {
-  Tensor y = device_.tensor(x.shape(), x.dtype());
+  Tensor y = s.tensor(x.shape(), x.dtype());
   final_norm_.forward(s, y, x);
   return y;
 }
@@ -94,12 +93,12 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
     if (on_stage_begins) on_stage_begins(stage);
   };
   begin_stage();
-  Tensor loss = device_.tensor({shape.N()});
-  Tensor dnormalized = device_.tensor(saved_.normalized.shape(), options_.dtype);
+  Tensor loss = s.tensor({shape.N()});
+  Tensor dnormalized = s.tensor(saved_.normalized.shape(), options_.dtype);
   op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient}, saved_.normalized,
                                          head_.value, batch.targets);
   op::sum(s, loss_sum, loss, op::Into::accumulate);
-  Tensor dx = device_.tensor(saved_.x.shape(), options_.dtype);
+  Tensor dx = s.tensor(saved_.x.shape(), options_.dtype);
   final_norm_.backward(s, dx, dnormalized, saved_.x, op::Into::replace);
   dnormalized = {};
   saved_.x = {};
@@ -125,21 +124,21 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
 void Decoder::evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum) {
   const Tensor normalized = normalize(s, run_blocks(s, batch, Keep::no));
   final_norm_.drop_saved();
-  Tensor loss = device_.tensor({batch.B * batch.T});
+  Tensor loss = s.tensor({batch.B * batch.T});
   op::linear_cross_entropy(s, loss, normalized, head_.value, batch.targets);
   op::sum(s, loss_sum, loss, op::Into::accumulate);
 }
 
 Tensor Decoder::next_token_logits(Stream& s, const DeviceBatch& batch) {
   const Tensor x = run_blocks(s, batch, Keep::no);
-  Tensor last = device_.tensor({batch.B, config_.width}, options_.dtype);
+  Tensor last = s.tensor({batch.B, config_.width}, options_.dtype);
   for (std::size_t b = 0; b < batch.B; ++b) {
     Tensor row = last.slice(b, b + 1);
     s.copy(row, x.slice((b + 1) * batch.T - 1, (b + 1) * batch.T));
   }
   const Tensor normalized = normalize(s, last);
   final_norm_.drop_saved();
-  Tensor logits = device_.tensor({batch.B, config_.vocab});
+  Tensor logits = s.tensor({batch.B, config_.vocab});
   op::linear(s, logits, normalized, head_.value, nullptr, op::Into::replace);
   return logits;
 }

@@ -68,7 +68,6 @@ class Decoder {
   Tensor normalize(Stream& s, const Tensor& x);
   void stage_done(std::size_t stage, const OnBucketReady& on_bucket_ready);
 
-  Device& device_;
   ModelConfig config_;
   ParamStore& params_;
   DecoderOptions options_;

@@ -14,7 +14,7 @@ Weight find_if(bool present, ParamStore& params, const std::string& name) {
 
 /// A new tensor with the contents of x.
 Tensor clone(Stream& s, const Tensor& x) {
-  Tensor y = s.device().tensor(x.shape(), x.dtype());
+  Tensor y = s.tensor(x.shape(), x.dtype());
   s.copy(y, x);
   return y;
 }
@@ -29,12 +29,12 @@ Norm::Norm(ParamStore& params, const ModelConfig& config, const std::string& nam
 
 void Norm::forward(Stream& s, Tensor& y, const Tensor& x) {
   const std::size_t N = x.dim(0);
-  saved_.rstd = s.device().tensor({N});
+  saved_.rstd = s.tensor({N});
   if (kind_ == NormKind::rms_norm) {
     op::rms_norm(s, y, saved_.rstd, x, weight_.value, eps_);
     return;
   }
-  saved_.mean = s.device().tensor({N});
+  saved_.mean = s.tensor({N});
   op::layer_norm(s, y, saved_, x, weight_.value, bias_.value, eps_);
 }
 
@@ -73,18 +73,17 @@ op::AttentionShape AttentionLayer::attention_shape(MicroBatchShape shape) const 
 }
 
 void AttentionLayer::attend(Stream& s, MicroBatchShape shape) {
-  saved_.attended =
-      s.device().tensor({shape.N(), config_.heads * config_.head_dim}, saved_.qkv.dtype());
-  saved_.lse = s.device().tensor({shape.B, config_.heads, shape.T});
+  saved_.attended = s.tensor({shape.N(), config_.heads * config_.head_dim}, saved_.qkv.dtype());
+  saved_.lse = s.tensor({shape.B, config_.heads, shape.T});
   op::attention(s, saved_.attended, saved_.lse, saved_.qkv, attention_shape(shape));
 }
 
 Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_table,
                                MicroBatchShape shape) {
   saved_.x = x;
-  saved_.normalized = s.device().tensor(x.shape(), x.dtype());
+  saved_.normalized = s.tensor(x.shape(), x.dtype());
   norm_.forward(s, saved_.normalized, x);
-  saved_.qkv = s.device().tensor({shape.N(), config_.qkv_width()}, x.dtype());
+  saved_.qkv = s.tensor({shape.N(), config_.qkv_width()}, x.dtype());
   qkv_.forward(s, saved_.qkv, saved_.normalized);
   if (!rope_table.empty()) op::rope(s, saved_.qkv, rope_table, attention_shape(shape));
   attend(s, shape);
@@ -96,13 +95,13 @@ Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_ta
 void AttentionLayer::backward(Stream& s, Tensor& dx, const Tensor& rope_table,
                               MicroBatchShape shape) {
   if (saved_.attended.empty()) attend(s, shape);
-  Tensor dattended = s.device().tensor(saved_.attended.shape(), dx.dtype());
+  Tensor dattended = s.tensor(saved_.attended.shape(), dx.dtype());
   out_.backward(s, dattended, dx, saved_.attended);
-  Tensor dqkv = s.device().tensor(saved_.qkv.shape(), dx.dtype());
+  Tensor dqkv = s.tensor(saved_.qkv.shape(), dx.dtype());
   op::attention_backward(s, dqkv, dattended, {saved_.attended, saved_.lse, saved_.qkv},
                          attention_shape(shape));
   if (!rope_table.empty()) op::rope_backward(s, dqkv, rope_table, attention_shape(shape));
-  Tensor dnormalized = s.device().tensor(dx.shape(), dx.dtype());
+  Tensor dnormalized = s.tensor(dx.shape(), dx.dtype());
   qkv_.backward(s, dnormalized, dqkv, saved_.normalized);
   norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
   drop_saved();
@@ -129,11 +128,11 @@ Tensor MlpLayer::forward(Stream& s, const Tensor& x) {
   const std::size_t N = x.dim(0);
   const bool gated = config_.traits().mlp == MlpKind::swiglu;
   saved_.x = x;
-  saved_.normalized = s.device().tensor(x.shape(), x.dtype());
+  saved_.normalized = s.tensor(x.shape(), x.dtype());
   norm_.forward(s, saved_.normalized, x);
-  saved_.up = s.device().tensor({N, gated ? 2 * config_.mlp_width : config_.mlp_width}, x.dtype());
+  saved_.up = s.tensor({N, gated ? 2 * config_.mlp_width : config_.mlp_width}, x.dtype());
   up_.forward(s, saved_.up, saved_.normalized);
-  saved_.activated = s.device().tensor({N, config_.mlp_width}, x.dtype());
+  saved_.activated = s.tensor({N, config_.mlp_width}, x.dtype());
   if (gated) {
     op::swiglu(s, saved_.activated, saved_.up);
   } else {
@@ -145,15 +144,15 @@ Tensor MlpLayer::forward(Stream& s, const Tensor& x) {
 }
 
 void MlpLayer::backward(Stream& s, Tensor& dx) {
-  Tensor dactivated = s.device().tensor(saved_.activated.shape(), dx.dtype());
+  Tensor dactivated = s.tensor(saved_.activated.shape(), dx.dtype());
   down_.backward(s, dactivated, dx, saved_.activated);
-  Tensor dup = s.device().tensor(saved_.up.shape(), dx.dtype());
+  Tensor dup = s.tensor(saved_.up.shape(), dx.dtype());
   if (config_.traits().mlp == MlpKind::swiglu) {
     op::swiglu_backward(s, dup, dactivated, saved_.up);
   } else {
     op::gelu_backward(s, dup, dactivated, saved_.up, config_.gelu);
   }
-  Tensor dnormalized = s.device().tensor(dx.shape(), dx.dtype());
+  Tensor dnormalized = s.tensor(dx.shape(), dx.dtype());
   up_.backward(s, dnormalized, dup, saved_.normalized);
   norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
   drop_saved();

@@ -32,9 +32,8 @@ Device::Device(const DeviceInfo& info, const DeviceSettings& settings)
       stream_(*this) {}
 
 Tensor Device::tensor(const Shape& shape, Dtype dtype) {
-  constexpr std::uint32_t all_ones = 0xFFFFFFFFu;  // a NaN as f32, f16 and bf16
   Tensor tensor(pool_.lease(checked_mul(shape.size(), size_of(dtype))), 0, shape, dtype);
-  if (settings_.fresh_memory == FreshMemory::poison) stream_.fill(tensor, all_ones);
+  if (poisons_fresh_memory()) stream_.fill(tensor, poison_pattern);
   return tensor;
 }
 

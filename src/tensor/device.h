@@ -20,6 +20,9 @@ namespace motley {
 /// and explicit vectors; `gpu` has work-groups, local memory and trees. Both run on any device.
 enum class KernelFamily { cpu, gpu };
 
+/// What fresh memory is filled with when it is poisoned: a NaN as f32, f16 and bf16.
+inline constexpr std::uint32_t poison_pattern = 0xFFFFFFFFu;
+
 /// What a device multiplies matrices of bf16 with, besides arithmetic in f32.
 enum class MatrixUnit { none, avx512_bf16 };
 
@@ -51,6 +54,7 @@ class Device {
 
   const DeviceInfo& info() const { return info_; }
   KernelFamily family() const { return settings_.family; }
+  bool poisons_fresh_memory() const { return settings_.fresh_memory == FreshMemory::poison; }
   /// Whether to look for a matrix unit, and what was found; no value before anybody looked.
   bool may_use_matrix_units() const { return settings_.matrix_units; }
   std::optional<MatrixUnit> matrix_unit() const { return matrix_unit_; }

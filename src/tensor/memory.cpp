@@ -9,9 +9,6 @@
 namespace motley {
 namespace {
 
-// Every block is a multiple of this, so that near sizes share blocks and vector loads stay in
-// bounds.
-constexpr std::size_t granule = 4096;
 // A free block may serve a request if at most a quarter of it would be wasted.
 constexpr std::size_t waste_divisor = 4;
 
@@ -23,7 +20,7 @@ class PoolState {
       : context_(std::move(context)), max_allocation_(max_allocation) {}
 
   std::pair<cl::Buffer, std::size_t> take(std::size_t bytes) {
-    const std::size_t wanted = round_up(std::max<std::size_t>(bytes, 1), granule);
+    const std::size_t wanted = round_up(std::max<std::size_t>(bytes, 1), memory_granule);
     require<DeviceError>(wanted <= max_allocation_, "memory.max-allocation",
                          "a buffer of {} bytes was asked for; this device allows at most {} in one "
                          "buffer: use a smaller micro-batch or model",
@@ -114,8 +111,18 @@ class PoolState {
   MemoryStatistics statistics_;
 };
 
+const cl::Buffer& Lease::buffer() const {
+  require<ShapeError>(lives_ == nullptr, "tensor.recorded",
+                      "a tensor of {} bytes was made while commands were recorded and is used "
+                      "outside of the recording; this is a fault of the program",
+                      bytes_);
+  return buffer_;
+}
+
 Lease::~Lease() {
-  if (host_memory_) {
+  if (lives_) {
+    lives_->end(block_);
+  } else if (host_memory_) {
     pool_->forget(bytes_);
   } else {
     pool_->give(std::move(buffer_), bytes_);

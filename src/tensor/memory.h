@@ -7,8 +7,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
+#include "tensor/memory_plan.h"
 #include "tensor/opencl.h"
 
 namespace motley {
@@ -34,17 +36,25 @@ class Lease {
         host_memory_(std::move(host_memory)),
         buffer_(std::move(buffer)),
         bytes_(bytes) {}
+  /// Of a block that is being planned (tensor/recording.h) and never has a buffer of its own.
+  Lease(std::shared_ptr<BlockLives> lives, std::size_t block, std::size_t bytes)
+      : lives_(std::move(lives)), block_(block), bytes_(bytes) {}
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   ~Lease();
 
-  const cl::Buffer& buffer() const { return buffer_; }
+  /// Throws ShapeError for a block that was planned: only its recording knows where it is.
+  const cl::Buffer& buffer() const;
   std::size_t bytes() const { return bytes_; }
+  /// The number of a block that is planned.
+  std::optional<std::size_t> block() const { return lives_ ? std::optional(block_) : std::nullopt; }
 
  private:
   std::shared_ptr<PoolState> pool_;
   std::shared_ptr<const void> host_memory_;  // outlives the buffer
   cl::Buffer buffer_;
+  std::shared_ptr<BlockLives> lives_;
+  std::size_t block_ = 0;
   std::size_t bytes_;
 };
 

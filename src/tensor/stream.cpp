@@ -5,6 +5,7 @@
 
 #include "tensor/device.h"
 #include "tensor/log.h"
+#include "tensor/recording.h"
 
 namespace motley {
 namespace {
@@ -40,6 +41,10 @@ Work copy_work(std::size_t bytes) {
   return {.bytes = 2 * static_cast<double>(bytes)};
 }
 
+MemoryPlace place_of(const Tensor& tensor) {
+  return {tensor.mem(), tensor.offset() * size_of(tensor.dtype())};
+}
+
 }  // namespace
 
 Stream::Stream(Device& device) : device_(&device), profile_(device.profile()) {
@@ -65,8 +70,31 @@ void Stream::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
                       name_of(tensor.dtype()), to_string(tensor.shape()), size, name_of(dtype));
 }
 
+Tensor Stream::tensor(const Shape& shape, Dtype dtype) {
+  if (recorder_ == nullptr) return device_->tensor(shape, dtype);
+  Tensor tensor = recorder_->tensor(shape, dtype);
+  if (device_->poisons_fresh_memory()) fill(tensor, poison_pattern);
+  return tensor;
+}
+
+void Stream::record(Recorder& recorder, const std::function<void()>& work) {
+  check_not_recording("a recording within a recording");
+  const Restore restore(recorder_);
+  recorder_ = &recorder;
+  work();
+}
+
+void Stream::check_not_recording(const char* what) const {
+  require<ShapeError>(recorder_ == nullptr, "tensor.recording",
+                      "{} was asked for while commands are recorded, when none of them runs; this "
+                      "is a fault of the program",
+                      what);
+}
+
 void Stream::write_bytes(Tensor& to, const void* values) {
+  check_not_recording("a copy from the host");
   if (to.size() == 0) return;
+  ++statistics_.waits;
   const std::size_t offset = to.offset() * size_of(to.dtype());
   noted("write", copy_work(to.bytes()), [&](cl_event* event) {
     check_cl(clEnqueueWriteBuffer(queue_(), to.mem(), CL_TRUE, offset, to.bytes(), values, 0,
@@ -76,7 +104,9 @@ void Stream::write_bytes(Tensor& to, const void* values) {
 }
 
 void Stream::read_bytes(void* values, const Tensor& from) {
+  check_not_recording("a copy to the host");
   if (from.size() == 0) return;
+  ++statistics_.waits;
   const std::size_t offset = from.offset() * size_of(from.dtype());
   noted("read", copy_work(from.bytes()), [&](cl_event* event) {
     check_cl(clEnqueueReadBuffer(queue_(), from.mem(), CL_TRUE, offset, from.bytes(), values, 0,
@@ -91,26 +121,55 @@ void Stream::copy(Tensor& to, const Tensor& from) {
                       name_of(from.dtype()), to_string(from.shape()), name_of(to.dtype()),
                       to_string(to.shape()));
   if (to.size() == 0) return;
-  const std::size_t element = size_of(to.dtype());
-  noted("copy", copy_work(to.bytes()), [&](cl_event* event) {
-    check_cl(clEnqueueCopyBuffer(queue_(), from.mem(), to.mem(), from.offset() * element,
-                                 to.offset() * element, to.bytes(), 0, nullptr, event),
+  if (recorder_ != nullptr) return recorder_->add_copy(to, from);
+  run_copy(place_of(to), place_of(from), to.bytes());
+}
+
+void Stream::run_copy(const MemoryPlace& to, const MemoryPlace& from, std::size_t bytes) {
+  noted("copy", copy_work(bytes), [&](cl_event* event) {
+    check_cl(clEnqueueCopyBuffer(queue_(), from.memory, to.memory, from.offset, to.offset, bytes, 0,
+                                 nullptr, event),
              "clEnqueueCopyBuffer");
   });
 }
 
 void Stream::fill(Tensor& tensor, std::uint32_t pattern) {
   if (tensor.size() == 0) return;
-  const std::size_t element = size_of(tensor.dtype());
-  noted("fill", {.bytes = static_cast<double>(tensor.bytes())}, [&](cl_event* event) {
-    check_cl(clEnqueueFillBuffer(queue_(), tensor.mem(), &pattern, element,
-                                 tensor.offset() * element, tensor.bytes(), 0, nullptr, event),
+  if (recorder_ != nullptr) return recorder_->add_fill(tensor, pattern);
+  run_fill(place_of(tensor), tensor.bytes(), size_of(tensor.dtype()), pattern);
+}
+
+void Stream::run_fill(const MemoryPlace& to, std::size_t bytes, std::size_t element,
+                      std::uint32_t pattern) {
+  noted("fill", {.bytes = static_cast<double>(bytes)}, [&](cl_event* event) {
+    check_cl(clEnqueueFillBuffer(queue_(), to.memory, &pattern, element, to.offset, bytes, 0,
+                                 nullptr, event),
              "clEnqueueFillBuffer");
   });
 }
 
+void Stream::enqueue_foreign(const char* name, const Work& work,
+                             std::initializer_list<const Tensor*> tensors, ForeignWork enqueue) {
+  if (recorder_ != nullptr)
+    return recorder_->add_foreign(name, work, std::span(tensors.begin(), tensors.size()),
+                                  std::move(enqueue));
+  std::vector<MemoryPlace> places;
+  for (const Tensor* tensor : tensors) places.push_back(place_of(*tensor));
+  run_foreign(name, work, enqueue, places);
+}
+
+void Stream::run_foreign(const char* name, const Work& work, const ForeignWork& enqueue,
+                         std::span<const MemoryPlace> places) {
+  if (!is_profiled()) return enqueue(places);
+  const cl::Event before = enqueue_marker();
+  enqueue(places);
+  profile_->add(name, number_, work, before, enqueue_marker());
+}
+
 void* Stream::map_bytes(const Tensor& tensor, Access access) {
+  check_not_recording("memory for the host");
   if (tensor.size() == 0) return nullptr;
+  ++statistics_.waits;
   cl_map_flags flags = CL_MAP_READ | CL_MAP_WRITE;
   if (access == Access::read) flags = CL_MAP_READ;
   if (access == Access::write) flags = CL_MAP_WRITE;
@@ -149,6 +208,7 @@ void check_part(const Tensor& tensor, std::size_t offset, std::size_t bytes) {
 
 Event Stream::start_read(std::span<std::byte> to, const Tensor& from, std::size_t offset,
                          const Event* after) {
+  check_not_recording("a copy to the host");
   check_part(from, offset, to.size());
   const WaitList wait(after);
   cl::Event done;
@@ -162,6 +222,7 @@ Event Stream::start_read(std::span<std::byte> to, const Tensor& from, std::size_
 
 Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const std::byte> from,
                           const Event* after) {
+  check_not_recording("a copy from the host");
   check_part(to, offset, from.size());
   const WaitList wait(after);
   cl::Event done;
@@ -174,6 +235,7 @@ Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const 
 }
 
 Event Stream::start_map(void*& data, const Tensor& tensor, const Event* after) {
+  check_not_recording("memory for the host");
   check_part(tensor, 0, tensor.bytes());
   const WaitList wait(after);
   cl::Event done;
@@ -193,16 +255,22 @@ Event Stream::start_unmap(const Tensor& tensor, void* data) {
 }
 
 cl_kernel Stream::kernel(const KernelInfo& info, const Defines& defines) {
+  ++statistics_.lookups;
+  if (recorder_ != nullptr) return recorder_->own(make_kernel(info, defines));
   const auto key = std::pair(&info, defines);
   const auto found = kernels_.find(key);
   if (found != kernels_.end()) return found->second();
+  return kernels_.emplace(key, make_kernel(info, defines)).first->second();
+}
+
+cl::Kernel Stream::make_kernel(const KernelInfo& info, const Defines& defines) {
   const cl::Program program = device_->programs().get(info, defines);
   cl_int code = CL_SUCCESS;
   cl::Kernel created(program, info.name, &code);
   require<DeviceError>(code == CL_SUCCESS, "device.kernel", "kernel {} of {} cannot be created: {}",
                        info.name, info.file, cl_error_name(code));
   check_signature(created, info);
-  return kernels_.emplace(key, std::move(created)).first->second();
+  return created;
 }
 
 void Stream::note(const char* name, std::size_t bytes, const cl::Event& event) {
@@ -213,13 +281,23 @@ void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid,
   std::array<std::size_t, 3> global{};
   for (std::size_t i = 0; i < 3; ++i) global[i] = checked_mul(grid.groups[i], grid.local[i]);
   if (global[0] == 0 || global[1] == 0 || global[2] == 0) return;
-  noted(info.name, work, [&](cl_event* event) {
-    const cl_int code = clEnqueueNDRangeKernel(queue_(), kernel, 3, nullptr, global.data(),
-                                               grid.local.data(), 0, nullptr, event);
-    require<DeviceError>(code == CL_SUCCESS, "device.launch",
-                         "kernel {} of {} on {}x{}x{} groups of {}x{}x{} was refused: {}",
-                         info.name, info.file, grid.groups[0], grid.groups[1], grid.groups[2],
-                         grid.local[0], grid.local[1], grid.local[2], cl_error_name(code));
+  const Launch launch{kernel, &info, global, grid.local, work};
+  if (recorder_ != nullptr) return recorder_->add(launch);
+  run(launch);
+}
+
+void Stream::run(const Launch& launch) {
+  ++statistics_.launches;
+  noted(launch.info->name, launch.work, [&](cl_event* event) {
+    const cl_int code =
+        clEnqueueNDRangeKernel(queue_(), launch.kernel, 3, nullptr, launch.global.data(),
+                               launch.local.data(), 0, nullptr, event);
+    require<DeviceError>(
+        code == CL_SUCCESS, "device.launch",
+        "kernel {} of {} on {}x{}x{} work-items in groups of {}x{}x{} was refused: "
+        "{}",
+        launch.info->name, launch.info->file, launch.global[0], launch.global[1], launch.global[2],
+        launch.local[0], launch.local[1], launch.local[2], cl_error_name(code));
   });
 }
 
@@ -232,6 +310,10 @@ bool Event::is_done() const {
   // once.
   check_cl(event_.wait(), "clWaitForEvents");
   return true;
+}
+
+void Event::wait() const {
+  check_cl(event_.wait(), "clWaitForEvents");
 }
 
 cl::Event Stream::enqueue_marker() {
@@ -251,6 +333,8 @@ void Stream::flush() {
 }
 
 void Stream::finish() {
+  check_not_recording("the end of all work");
+  ++statistics_.waits;
   check_cl(queue_.finish(), "clFinish");
 }
 

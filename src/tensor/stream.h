@@ -5,10 +5,14 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tensor/error.h"
 #include "tensor/profile.h"
@@ -18,11 +22,38 @@
 namespace motley {
 
 class Device;
+class Recorder;
 
 /// How many work-groups, and how many work-items in each.
 struct Grid {
   std::array<std::size_t, 3> groups{1, 1, 1};
   std::array<std::size_t, 3> local{1, 1, 1};
+};
+
+/// A kernel with its arguments set, and what to run it on: sizes in work-items.
+struct Launch {
+  cl_kernel kernel = nullptr;
+  const KernelInfo* info = nullptr;
+  std::array<std::size_t, 3> global{};
+  std::array<std::size_t, 3> local{};
+  Work work = {};
+};
+
+/// A memory object and a place in it, in bytes.
+struct MemoryPlace {
+  cl_mem memory = nullptr;
+  std::size_t offset = 0;
+};
+
+/// Enqueues work by other means than a Stream; the places are those of the tensors it was given
+/// with.
+using ForeignWork = std::function<void(std::span<const MemoryPlace>)>;
+
+/// What a stream has done since it was made.
+struct StreamStatistics {
+  std::uint64_t launches = 0;  // of kernels
+  std::uint64_t lookups = 0;   // of kernels by name and definitions
+  std::uint64_t waits = 0;     // for the device, until it had nothing left to do
 };
 
 enum class Access { read, write, read_write };
@@ -35,6 +66,8 @@ class Event {
   /// is there for all other streams and for the host. Throws DeviceError when something has failed.
   /// May be asked on any thread.
   bool is_done() const;
+  /// Returns when it is done. Throws DeviceError when something has failed.
+  void wait() const;
   /// For wait lists.
   cl_event handle() const { return event_(); }
 
@@ -75,6 +108,11 @@ class Stream {
 
   Device& device() { return *device_; }
   cl_command_queue queue() const { return queue_(); }
+  const StreamStatistics& statistics() const { return statistics_; }
+
+  /// A tensor with unspecified contents for what is enqueued here: its memory may serve others
+  /// before that has run, for what they enqueue comes later. Throws DeviceError when memory is out.
+  Tensor tensor(const Shape& shape, Dtype dtype = Dtype::f32);
 
   /// Copies host values to a tensor of the same size; returns when `values` may change.
   template <class T>
@@ -113,20 +151,28 @@ class Stream {
   /// Starts to give the memory back to the device, which may use it when the event is done.
   Event start_unmap(const Tensor& tensor, void* data);
 
+  /// What is recorded here now, or null.
+  Recorder* recorder() const { return recorder_; }
+  /// Runs `work`; what it enqueues goes to the recorder instead of the device.
+  void record(Recorder& recorder, const std::function<void()>& work);
+  /// Runs `work`, which is not to be recorded though something else is.
+  template <class F>
+  void without_recording(F&& work) {
+    const Restore restore(recorder_);
+    recorder_ = nullptr;
+    work();
+  }
+
   /// The kernel object of `info` under `defines`, built on first use and checked against
-  /// `info.args`.
+  /// `info.args`; when it is recorded, an object of this launch's own.
   cl_kernel kernel(const KernelInfo& info, const Defines& defines);
   /// Enqueues a kernel whose arguments are set. A grid without work-items does nothing. `work` is
   /// for profiles.
   void enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid, const Work& work = {});
-  /// Runs what enqueues work by other means than this class; a profile shows that as one command.
-  template <class Enqueue>
-  void enqueue_foreign(const char* name, const Work& work, Enqueue enqueue) {
-    if (!is_profiled()) return enqueue();
-    const cl::Event before = enqueue_marker();
-    enqueue();
-    profile_->add(name, number_, work, before, enqueue_marker());
-  }
+  /// Runs what enqueues work on `tensors` by other means than this class, now or, when recorded,
+  /// with each replay; a profile shows that as one command.
+  void enqueue_foreign(const char* name, const Work& work,
+                       std::initializer_list<const Tensor*> tensors, ForeignWork enqueue);
   /// An event that is done when everything enqueued has run; without a flush.
   cl::Event enqueue_marker();
   /// Hands everything enqueued to the device without waiting; the event is done when that has run.
@@ -139,6 +185,27 @@ class Stream {
  private:
   template <class T>
   friend class HostView;
+  friend class Recording;
+
+  /// Puts back what was recorded before.
+  struct Restore {
+    explicit Restore(Recorder*& recorder) : place(recorder), before(recorder) {}
+    Restore(const Restore&) = delete;
+    Restore& operator=(const Restore&) = delete;
+    ~Restore() { place = before; }
+    Recorder*& place;
+    Recorder* before;
+  };
+
+  void run(const Launch& launch);
+  void run_copy(const MemoryPlace& to, const MemoryPlace& from, std::size_t bytes);
+  void run_fill(const MemoryPlace& to, std::size_t bytes, std::size_t element,
+                std::uint32_t pattern);
+  void run_foreign(const char* name, const Work& work, const ForeignWork& enqueue,
+                   std::span<const MemoryPlace> places);
+  void check_not_recording(const char* what) const;
+  cl::Kernel make_kernel(const KernelInfo& info, const Defines& defines);
+
   static void check_host(const Tensor& tensor, Dtype dtype, std::size_t size);
   void write_bytes(Tensor& to, const void* values);
   void read_bytes(void* values, const Tensor& from);
@@ -157,7 +224,9 @@ class Stream {
 
   Device* device_;
   CommandProfile* profile_;  // null unless the device keeps one
-  std::size_t number_ = 0;   // of this stream, in profiles
+  Recorder* recorder_ = nullptr;
+  StreamStatistics statistics_;
+  std::size_t number_ = 0;  // of this stream, in profiles
   cl::CommandQueue queue_;
   std::map<std::pair<const KernelInfo*, Defines>, cl::Kernel> kernels_;
 };

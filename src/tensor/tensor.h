@@ -37,6 +37,8 @@ class Tensor {
   cl_mem mem() const { return lease_->buffer()(); }
   const cl::Buffer& buffer() const { return lease_->buffer(); }
   std::size_t offset() const { return offset_; }
+  /// Null for an empty tensor.
+  const std::shared_ptr<const Lease>& lease() const { return lease_; }
 
  private:
   std::shared_ptr<const Lease> lease_;

@@ -40,7 +40,7 @@ std::vector<Candidate> likeliest(std::span<const float> logits, const SamplingSe
 DeviceBatch one_sequence(Device& device, std::span<const std::uint32_t> tokens) {
   const std::vector<std::int32_t> ids(tokens.begin(), tokens.end());
   const std::vector<std::int32_t> targets(ids.size(), op::ignored_target);
-  return upload_batch(device, 1, ids.size(), ids, targets, index_tokens(ids));
+  return upload_batch(device, 1, ids.size(), {ids, targets, index_tokens(ids)});
 }
 
 }  // namespace

@@ -14,15 +14,16 @@ struct ShardUpdate {
   Tensor value;
   Tensor gradient;
   std::span<Tensor> states;
-  float weight_decay = 0;
+  bool decays = false;
 };
 
 /// All that is particular to one optimizer.
 struct OptimizerRow {
   std::string_view name;
   std::span<const std::string_view> states;
+  op::UpdateNumbers (*numbers)(const OptimSettings& settings, const UpdateStep& step);
   void (*update)(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
-                 const OptimSettings& settings, const UpdateStep& step);
+                 const OptimSettings& settings);
 };
 
 namespace {
@@ -30,38 +31,55 @@ namespace {
 constexpr std::array<std::string_view, 2> two_moments{"m", "v"};
 constexpr std::array<std::string_view, 1> one_moment{"m"};
 
+op::AdamW adamw_of(const OptimSettings& settings, const UpdateStep& step = {}) {
+  return {.learning_rate = step.learning_rate,
+          .beta1 = static_cast<float>(settings.beta1),
+          .beta2 = static_cast<float>(settings.beta2),
+          .epsilon = static_cast<float>(settings.epsilon),
+          .weight_decay = static_cast<float>(settings.weight_decay),
+          .step = step.step};
+}
+
+op::Lion lion_of(const OptimSettings& settings, const UpdateStep& step = {}) {
+  return {.learning_rate = step.learning_rate,
+          .beta1 = static_cast<float>(settings.beta1),
+          .beta2 = static_cast<float>(settings.beta2),
+          .weight_decay = static_cast<float>(settings.weight_decay)};
+}
+
+op::Sgd sgd_of(const OptimSettings& settings, const UpdateStep& step = {}) {
+  return {.learning_rate = step.learning_rate,
+          .momentum = static_cast<float>(settings.momentum),
+          .weight_decay = static_cast<float>(settings.weight_decay)};
+}
+
+/// From the settings to an op's own.
+template <auto settings_of>
+op::UpdateNumbers numbers_by(const OptimSettings& settings, const UpdateStep& step) {
+  return op::numbers_of(settings_of(settings, step));
+}
+
 void update_adamw(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
-                  const OptimSettings& settings, const UpdateStep& step) {
+                  const OptimSettings& settings) {
   op::adamw(s, shard.value, shard.states[0], shard.states[1], shard.gradient, control,
-            {.learning_rate = step.learning_rate,
-             .beta1 = static_cast<float>(settings.beta1),
-             .beta2 = static_cast<float>(settings.beta2),
-             .epsilon = static_cast<float>(settings.epsilon),
-             .weight_decay = shard.weight_decay,
-             .step = step.step});
+            adamw_of(settings), shard.decays);
 }
 
 void update_lion(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
-                 const OptimSettings& settings, const UpdateStep& step) {
-  op::lion(s, shard.value, shard.states[0], shard.gradient, control,
-           {.learning_rate = step.learning_rate,
-            .beta1 = static_cast<float>(settings.beta1),
-            .beta2 = static_cast<float>(settings.beta2),
-            .weight_decay = shard.weight_decay});
+                 const OptimSettings& settings) {
+  op::lion(s, shard.value, shard.states[0], shard.gradient, control, lion_of(settings),
+           shard.decays);
 }
 
 void update_sgd(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
-                const OptimSettings& settings, const UpdateStep& step) {
-  op::sgd(s, shard.value, shard.states[0], shard.gradient, control,
-          {.learning_rate = step.learning_rate,
-           .momentum = static_cast<float>(settings.momentum),
-           .weight_decay = shard.weight_decay});
+                const OptimSettings& settings) {
+  op::sgd(s, shard.value, shard.states[0], shard.gradient, control, sgd_of(settings), shard.decays);
 }
 
 constexpr std::array<OptimizerRow, 3> rows{{
-    {"adamw", two_moments, update_adamw},
-    {"lion", one_moment, update_lion},
-    {"sgd", one_moment, update_sgd},
+    {"adamw", two_moments, numbers_by<adamw_of>, update_adamw},
+    {"lion", one_moment, numbers_by<lion_of>, update_lion},
+    {"sgd", one_moment, numbers_by<sgd_of>, update_sgd},
 }};
 
 const OptimizerRow& row_of(std::string_view name) {
@@ -95,8 +113,12 @@ Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owne
   }
 }
 
+op::UpdateNumbers Optimizer::numbers(const UpdateStep& step) const {
+  return row_->numbers(settings_, step);
+}
+
 void Optimizer::update(Stream& s, std::size_t bucket, const Tensor& gradients,
-                       const op::UpdateControl& control, const UpdateStep& step) {
+                       const op::UpdateControl& control) {
   const ParamBucket& memory = params_.buckets()[bucket];
   for (const Segment& segment : segments_) {
     if (segment.bucket != bucket) continue;
@@ -105,11 +127,10 @@ void Optimizer::update(Stream& s, std::size_t bucket, const Tensor& gradients,
     std::vector<Tensor> states;
     for (const Tensor& state : states_[bucket])
       states.push_back(state.slice(begin - first, end - first));
-    ShardUpdate shard{
-        memory.values.slice(begin - memory.begin, end - memory.begin),
-        gradients.slice(begin - first, end - first), states,
-        segment.decay == Decay::yes ? static_cast<float>(settings_.weight_decay) : 0.0f};
-    row_->update(s, shard, control, settings_, step);
+    ShardUpdate shard{memory.values.slice(begin - memory.begin, end - memory.begin),
+                      gradients.slice(begin - first, end - first), states,
+                      segment.decay == Decay::yes};
+    row_->update(s, shard, control, settings_);
   }
 }
 

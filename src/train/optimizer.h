@@ -31,10 +31,13 @@ class Optimizer {
   Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
             const OptimSettings& settings);
 
+  /// What `control` has to say for a step besides the gradients; the tokens are the caller's to
+  /// add.
+  op::UpdateNumbers numbers(const UpdateStep& step) const;
   /// Applies the gradients of the owned shard of one bucket, [owned size], times control[0], to its
-  /// values.
+  /// values. Of the step it needs nothing but `control`.
   void update(Stream& s, std::size_t bucket, const Tensor& gradients,
-              const op::UpdateControl& control, const UpdateStep& step);
+              const op::UpdateControl& control);
 
   /// The names of the state each element has, such as "m" and "v".
   std::span<const std::string_view> state_names() const;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "dist/communicator.h"
 #include "dist/leaf_deal.h"
 #include "model/decoder.h"
+#include "tensor/clock.h"
+#include "tensor/recording.h"
 #include "train/batch.h"
 #include "train/gradient_reducer.h"
 #include "train/optimizer.h"
@@ -23,7 +26,7 @@ namespace motley {
 
 /// Where a rank's time went in a step, in seconds.
 struct StepTimes {
-  double compute = 0;  // its leaves, on the device
+  double compute = 0;  // its leaves, on the device; of one rank alone, the update as well
   double exposed = 0;  // waiting for messages while nothing was computed
   double wait = 0;     // of that: waiting for slower ranks to finish their leaves
   double io = 0;       // waiting for data
@@ -74,10 +77,12 @@ class TrainStep {
 
   /// Gives a leaf of the step. Those of this rank are asked for one by one, in rising order.
   using MakeLeaf = std::function<Batch(std::size_t leaf)>;
+  /// Builds the kernels and takes the memory that leaves of this shape need. run() does so, too.
+  void prepare(MicroBatchShape shape) { leaf_work(shape); }
   /// Collective. Computes this rank's leaves of the plan, which is the same on all ranks, and
   /// updates all parameters once. What make_leaf throws on one rank, all ranks throw, and nothing
   /// is updated. `word` is asked for when the leaves are done.
-  StepResult run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& update,
+  StepResult run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& step,
                  const std::function<StepWord()>& word = nullptr);
 
   void set_hooks(StepHooks hooks) { hooks_ = std::move(hooks); }
@@ -113,21 +118,38 @@ class TrainStep {
     StepWord word;
   };
   /// All that ranks tell each other: a report, a loss for each leaf, the sums of the chunks a rank
-  /// owns.
+  /// owns. One rank alone has the sums on its device.
   struct Told {
     std::vector<Report> reports;
     double loss = 0;
-    std::vector<float> squares;  // by chunk
-    std::vector<float> counts;
+    std::vector<float> sums;  // of all chunks: squares, then counts of what is not finite
+  };
+  /// Forward and backward of leaves of one shape.
+  struct LeafWork {
+    MicroBatchShape shape;
+    BatchSlot batch;
+    std::optional<Recording> recording;
+
+    LeafWork(Device& device, MicroBatchShape of) : shape(of), batch(device, of.B, of.T) {}
   };
 
+  LeafWork& leaf_work(MicroBatchShape shape);
+  void record_leaf(LeafWork& work);
+  void call_host(const HostCall& call);
   Report accumulate_gradients(const std::vector<std::size_t>& leaves, const MakeLeaf& make_leaf);
   Batch read(const MakeLeaf& make_leaf, std::size_t leaf, Report& report);
-  std::vector<float> sum_owned_squares();
+  void make_room_for_losses(std::size_t leaves);
+  static std::size_t num_chunks_of(const Range& range);
   std::size_t num_owned_chunks(std::size_t rank) const;
+  void sum_owned_squares();
   Told tell_all(const LeafDeal& deal, const Report& mine);
   void place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const;
-  StepResult combine(const LeafDeal& deal, const Told& told);
+  void update(const Told& told, const UpdateStep& step);
+  void record_update();
+  // In train_step_told.cpp, as are tell_all and place_chunks.
+  void finish_alone(Told& told, std::span<const float> outcome);
+  StepResult combine(const LeafDeal& deal, const Told& told) const;
+  void find_non_finite(StepResult& result, std::span<const float> sums) const;
 
   Device& device_;
   Communicator& comm_;
@@ -139,11 +161,24 @@ class TrainStep {
   Decoder decoder_;
   Optimizer optimizer_;
   std::size_t num_chunks_;
+  Tensor outcome_;     // control_ and losses_
+  Tensor control_;     // see op::UpdateControl
   Tensor losses_;      // [leaves of this rank]
+  Tensor leaf_loss_;   // [1]
   Tensor owned_sums_;  // [2 * chunks of this rank]: squares, then counts
-  Tensor all_sums_;    // [2 * all chunks]
+  Tensor all_sums_;    // [2 * all chunks]; of one rank alone, owned_sums_
   Tensor totals_;      // [2]
-  Tensor control_;     // [3], see op::UpdateControl
+
+  std::vector<std::unique_ptr<LeafWork>> leaf_works_;
+  std::function<void(const HostCall&)> on_call_;
+  std::optional<Recording> squares_work_;
+  std::optional<Recording> update_work_;
+  // Of the step under way.
+  Clock::time_point began_;
+  bool is_last_leaf_ = false;
+  op::UpdateNumbers numbers_;           // what control_ is written from
+  std::optional<Event> numbers_read_;   // by the device
+  std::vector<float> all_sums_values_;  // what all_sums_ is written from
 };
 
 /// A micro-batch of the host on the device.

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "dist/agree.h"
 #include "tensor/log.h"
 #include "train/trainer.h"
 
@@ -56,7 +57,9 @@ std::string describe_kind(const Device& device, HostMemory memory) {
 
 void Trainer::print_startup() {
   const LeafPlan plan = balancer_.schedule().plan(progress_.step);
-  train_.reducer().reserve(train_.deal(plan));  // so that the table has it
+  // So that the table has it, and what does not fit is told before the first step.
+  train_.reducer().reserve(train_.deal(plan));
+  agree(comm_, "taking memory for a step", [&] { train_.prepare(leaf_shape_); });
   const RankRow mine{
       .host = comm_.host(),
       .device = device_.info().name,

@@ -62,14 +62,13 @@ TEST_F(BadArguments, ReductionsCheckTheirOutput) {
   Tensor x = device_.tensor({10});
   Tensor one = device_.tensor({1});
   Tensor two = device_.tensor({2});
-  Tensor control = device_.tensor({3});
+  Tensor control = device_.tensor({op::control_size});
   Tensor partials = device_.tensor({1, 2});
   expect_refused("sum: out is f32 [2]", [&] { op::sum(s(), two, x, op::Into::replace); });
   expect_refused("chunk_squares: counts is f32 [2]", [&] { op::chunk_squares(s(), one, two, x); });
-  expect_refused("clip_factor: partials is [2]",
-                 [&] { op::clip_factor(s(), control, two, 1.0f, 1.0); });
-  expect_refused("clip_factor: 0 tokens",
-                 [&] { op::clip_factor(s(), control, partials, 1.0f, 0.0); });
+  expect_refused("clip_factor: partials is [2]", [&] { op::clip_factor(s(), control, two, 1.0f); });
+  expect_refused("clip_factor: control is f32 [2]",
+                 [&] { op::clip_factor(s(), two, partials, 1.0f); });
 }
 
 TEST_F(BadArguments, PackTakesAddendsOfOneShapeAndAnIntegerCount) {

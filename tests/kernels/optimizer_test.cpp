@@ -9,6 +9,7 @@
 
 #include "kernels/ops.h"
 #include "tensor/device.h"
+#include "tests/update_numbers.h"
 
 namespace motley {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::size_t size = 301;
 /// An optimizer with its settings, on the device and in double.
 struct Optimizer {
   const char* name;
-  void (*update)(Stream&, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& control,
+  void (*update)(Stream&, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, Tensor& control,
                  std::uint64_t step);
   void (*reference)(double& w, double& m, double& v, double g, double step);
 };
@@ -57,20 +58,25 @@ void sgd_reference(double& w, double& m, double&, double g, double) {
 
 const Optimizer optimizers[] = {
     {"adamw",
-     [](Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& control,
+     [](Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, Tensor& control,
         std::uint64_t step) {
        op::AdamW settings = adamw_settings;
        settings.step = step;
+       test::write_numbers(s, control, op::numbers_of(settings));
        op::adamw(s, w, m, v, g, control, settings);
      },
      adamw_reference},
     {"lion",
-     [](Stream& s, Tensor& w, Tensor& m, Tensor&, const Tensor& g, const Tensor& control,
-        std::uint64_t) { op::lion(s, w, m, g, control, lion_settings); },
+     [](Stream& s, Tensor& w, Tensor& m, Tensor&, const Tensor& g, Tensor& control, std::uint64_t) {
+       test::write_numbers(s, control, op::numbers_of(lion_settings));
+       op::lion(s, w, m, g, control, lion_settings);
+     },
      lion_reference},
     {"sgd",
-     [](Stream& s, Tensor& w, Tensor& m, Tensor&, const Tensor& g, const Tensor& control,
-        std::uint64_t) { op::sgd(s, w, m, g, control, sgd_settings); },
+     [](Stream& s, Tensor& w, Tensor& m, Tensor&, const Tensor& g, Tensor& control, std::uint64_t) {
+       test::write_numbers(s, control, op::numbers_of(sgd_settings));
+       op::sgd(s, w, m, g, control, sgd_settings);
+     },
      sgd_reference},
 };
 
@@ -114,7 +120,7 @@ class Optimizers : public testing::TestWithParam<KernelFamily> {
 };
 
 TEST_P(Optimizers, DescendAQuadratic) {
-  const Tensor control = upload({1.0f, 0.0f, 0.0f});
+  Tensor control = upload({1.0f, 0.0f, 0.0f, 0, 0, 0, 0});
   for (const Optimizer& optimizer : optimizers) {
     Tensor w = device.zeros({size});
     Tensor m = device.zeros({size});
@@ -134,7 +140,7 @@ TEST_P(Optimizers, DescendAQuadratic) {
 
 TEST_P(Optimizers, FollowTheReferenceForTwentySteps) {
   constexpr float factor = 0.125f;
-  const Tensor control = upload({factor, 3.0f, 0.0f});
+  Tensor control = upload({factor, 3.0f, 0.0f, 0, 0, 0, 0});
   for (const Optimizer& optimizer : optimizers) {
     Tensor w = device.zeros({size});
     Tensor m = device.zeros({size});
@@ -171,7 +177,7 @@ TEST_P(Optimizers, ANonFiniteGradientChangesNoBit) {
   const Tensor g = upload(gradients);
   // A count of gradients, and a count that itself went wrong.
   for (const float count : {2.0f, std::numeric_limits<float>::quiet_NaN()}) {
-    const Tensor control = upload({std::numeric_limits<float>::quiet_NaN(), 0.0f, count});
+    Tensor control = upload({std::numeric_limits<float>::quiet_NaN(), 0.0f, count, 0, 0, 0, 0});
     for (const Optimizer& optimizer : optimizers) {
       Tensor w = upload(std::vector<float>(size, 0.5f));
       Tensor m = upload(std::vector<float>(size, 0.25f));
@@ -187,7 +193,7 @@ TEST_P(Optimizers, ANonFiniteGradientChangesNoBit) {
 TEST_P(Optimizers, AShardThatStartsAnywhereLeavesItsNeighboursAlone) {
   constexpr std::size_t begin = 3;
   constexpr std::size_t end = 290;
-  const Tensor control = upload({1.0f, 0.0f, 0.0f});
+  Tensor control = upload({1.0f, 0.0f, 0.0f, 0, 0, 0, 0});
   const Tensor g = upload(std::vector<float>(end - begin, 1.0f));
   for (const Optimizer& optimizer : optimizers) {
     Tensor block = upload(std::vector<float>(3 * size, 0.5f));
@@ -206,7 +212,7 @@ TEST_P(Optimizers, AShardThatStartsAnywhereLeavesItsNeighboursAlone) {
 }
 
 TEST_P(Optimizers, RefuseWhatCannotBe) {
-  const Tensor control = upload({1.0f, 0.0f, 0.0f});
+  Tensor control = upload({1.0f, 0.0f, 0.0f, 0, 0, 0, 0});
   Tensor w = device.zeros({4});
   Tensor m = device.zeros({4});
   Tensor v = device.zeros({4});
@@ -214,7 +220,8 @@ TEST_P(Optimizers, RefuseWhatCannotBe) {
   const Tensor longer = device.zeros({5});
   EXPECT_THROW(op::adamw(s, w, m, v, longer, control, {}), ShapeError);
   EXPECT_THROW(op::adamw(s, w, m, v, g, g, {}), ShapeError);
-  EXPECT_THROW(op::adamw(s, w, m, v, g, control, {.step = 0}), ConfigError);
+  EXPECT_THROW(op::numbers_of(op::AdamW{.step = 0}), ConfigError);
+  EXPECT_THROW(op::numbers_of(op::AdamW{.beta1 = 1.0f}), ConfigError);
   EXPECT_THROW(op::adamw(s, w, m, v, g, control, {.beta2 = 1.0f}), ConfigError);
   EXPECT_THROW(op::adamw(s, w, m, v, g, control, {.epsilon = 0.0f}), ConfigError);
   EXPECT_THROW(op::lion(s, w, m, g, control, {.beta1 = -0.1f}), ConfigError);

@@ -8,6 +8,7 @@
 #include "tensor/checked.h"
 #include "tensor/safetensors.h"
 #include "tests/model/tiny_models.h"
+#include "tests/update_numbers.h"
 #include "train/optimizer.h"
 
 namespace motley {
@@ -59,7 +60,7 @@ TEST_P(Golden, LossGradientsAndTenStepsAreThoseOfPyTorch) {
   std::vector<Range> whole;
   for (const ParamBucket& bucket : params.buckets()) whole.push_back({bucket.begin, bucket.end});
   Optimizer optimizer(device, params, whole, OptimSettings{});
-  Tensor control = device.tensor({3});
+  Tensor control = device.tensor({op::control_size});
   Tensor squares = device.tensor({1, 2});
 
   for (std::size_t step = 0; step <= num_steps; ++step) {
@@ -91,11 +92,13 @@ TEST_P(Golden, LossGradientsAndTenStepsAreThoseOfPyTorch) {
       op::chunk_squares(s, chunk_squares, chunk_counts, bucket.gradients);
       op::sum(s, sum, chunk_squares, op::Into::accumulate);
     }
-    op::clip_factor(s, control, squares, 1.0f, num_tokens);
+    op::UpdateNumbers numbers = optimizer.numbers({.learning_rate = 1e-2f, .step = step + 1});
+    numbers.one_over_tokens = static_cast<float>(1 / num_tokens);
+    test::write_numbers(s, control, numbers);
+    op::clip_factor(s, control, squares, 1.0f);
     EXPECT_NEAR(test::read(s, control)[1], norms[step], relative_tolerance * norms[step]);
     for (std::size_t bucket = 0; bucket < whole.size(); ++bucket) {
-      optimizer.update(s, bucket, params.buckets()[bucket].gradients, control,
-                       {.learning_rate = 1e-2f, .step = step + 1});
+      optimizer.update(s, bucket, params.buckets()[bucket].gradients, control);
     }
   }
 }

@@ -70,7 +70,7 @@ inline DeviceBatch hashed_batch(Device& device, std::size_t vocab, std::uint32_t
       targets.push_back(static_cast<std::int32_t>(hashed(1000 + step, at + 1) % size));
     }
   }
-  return upload_batch(device, B, T, tokens, targets, index_tokens(tokens));
+  return upload_batch(device, B, T, {tokens, targets, index_tokens(tokens)});
 }
 
 inline std::vector<float> read(Stream& s, const Tensor& tensor) {

@@ -25,15 +25,23 @@ const std::vector<Sizes> large_sizes = {{1 << 20}, {1 << 23}};
 
 enum class Gradients { finite, non_finite };
 
-HostTensor control_of(Gradients gradients) {
-  return {{3}, Dtype::f32, {0.25, 17.0, gradients == Gradients::finite ? 0.0 : 2.0}};
+HostTensor control_of(Gradients gradients, const op::UpdateNumbers& numbers) {
+  return {{op::control_size},
+          Dtype::f32,
+          {0.25, 17.0, gradients == Gradients::finite ? 0.0 : 2.0, double{numbers.rate},
+           double{numbers.root}, double{numbers.keep}, double{numbers.one_over_tokens}}};
 }
 
-/// Inputs g and control; outputs w and m with contents.
-Problem updates_of(const Sizes& sizes, Gradients gradients) {
+/// Inputs g and a control for each step; outputs w and m with contents.
+template <class Settings>
+Problem updates_of(const Sizes& sizes, Gradients gradients, Settings settings) {
   const std::size_t size = sizes[0];
   Problem p;
-  p.inputs = {random_tensor({size}, 1, 4.0), control_of(gradients)};
+  p.inputs = {random_tensor({size}, 1, 4.0)};
+  for (std::size_t step = 1; step <= num_steps; ++step) {
+    if constexpr (requires { settings.step; }) settings.step = step;
+    p.inputs.push_back(control_of(gradients, op::numbers_of(settings)));
+  }
   p.outputs = {random_tensor({size}, 2), random_tensor({size}, 3, 0.5)};
   p.depth = gradients == Gradients::finite ? update_depth : 0;
   return p;
@@ -59,16 +67,14 @@ void for_each_update(std::vector<HostTensor>& out, const std::vector<HostTensor>
 }
 
 Problem make_adamw(const Sizes& sizes, Gradients gradients) {
-  Problem p = updates_of(sizes, gradients);
+  Problem p = updates_of(sizes, gradients, adamw_settings);
   HostTensor v = random_tensor({sizes[0]}, 4, 0.01);
   // Positive, and not so near zero that the quotient magnifies roundings.
   for (double& x : v.values) x = static_cast<double>(static_cast<float>(std::abs(x) + 0.001));
   p.outputs.push_back(v);
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
-    op::AdamW settings = adamw_settings;
-    for (settings.step = 1; settings.step <= num_steps; ++settings.step) {
-      op::adamw(s, out[0], out[1], out[2], in[0], in[1], settings);
-    }
+    for (std::size_t step = 1; step <= num_steps; ++step)
+      op::adamw(s, out[0], out[1], out[2], in[0], in[step], adamw_settings);
   };
   p.reference = [](std::vector<HostTensor>& out, const std::vector<HostTensor>& in) {
     const double beta1 = double{adamw_settings.beta1};
@@ -91,11 +97,10 @@ Problem make_adamw(const Sizes& sizes, Gradients gradients) {
 }
 
 Problem make_lion(const Sizes& sizes, Gradients gradients) {
-  Problem p = updates_of(sizes, gradients);
+  Problem p = updates_of(sizes, gradients, lion_settings);
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
-    for (std::size_t i = 0; i < num_steps; ++i) {
-      op::lion(s, out[0], out[1], in[0], in[1], lion_settings);
-    }
+    for (std::size_t step = 1; step <= num_steps; ++step)
+      op::lion(s, out[0], out[1], in[0], in[step], lion_settings);
   };
   p.reference = [](std::vector<HostTensor>& out, const std::vector<HostTensor>& in) {
     const double beta1 = double{lion_settings.beta1};
@@ -115,11 +120,10 @@ Problem make_lion(const Sizes& sizes, Gradients gradients) {
 }
 
 Problem make_sgd(const Sizes& sizes, Gradients gradients) {
-  Problem p = updates_of(sizes, gradients);
+  Problem p = updates_of(sizes, gradients, sgd_settings);
   p.run = [](Stream& s, std::vector<Tensor>& out, const std::vector<Tensor>& in) {
-    for (std::size_t i = 0; i < num_steps; ++i) {
-      op::sgd(s, out[0], out[1], in[0], in[1], sgd_settings);
-    }
+    for (std::size_t step = 1; step <= num_steps; ++step)
+      op::sgd(s, out[0], out[1], in[0], in[step], sgd_settings);
   };
   p.reference = [](std::vector<HostTensor>& out, const std::vector<HostTensor>& in) {
     const double rate = double{sgd_settings.learning_rate};

@@ -116,9 +116,10 @@ Problem make_clip(const Sizes& sizes) {
     partials[2 * rank + 1] = clip == Clip::non_finite ? static_cast<double>(rank + 1) : 0;
   }
   if (clip == Clip::overflow) partials[0] = std::numeric_limits<double>::infinity();
-  p.outputs = {{{3}}};
+  p.outputs = {{{op::control_size}}};
+  p.outputs[0].values = {0, 0, 0, 0, 0, 0, static_cast<double>(static_cast<float>(1 / num_tokens))};
   p.run = [=](Stream& s, auto& out, const auto& in) {
-    op::clip_factor(s, out[0], in[0], max_norm, num_tokens);
+    op::clip_factor(s, out[0], in[0], max_norm);
   };
   p.reference = [=](auto& out, const auto& in) {
     double squares = 0;
@@ -131,7 +132,9 @@ Problem make_clip(const Sizes& sizes) {
     const double limit = static_cast<double>(max_norm);
     if (std::isinf(squares)) bad = std::max(bad, 1.0);
     const double factor = limit > 0 && norm > limit ? limit / norm : 1.0;
-    out[0].values = {bad > 0 ? 0.0 : factor / num_tokens, norm, bad};
+    out[0].values[0] = bad > 0 ? 0.0 : factor / num_tokens;
+    out[0].values[1] = norm;
+    out[0].values[2] = bad;
   };
   p.depth = 4 + static_cast<double>(sizes[0]);
   return p;

@@ -104,7 +104,7 @@ TEST_F(Profile, TellsStreamsApart) {
 /// As by CLBlast: what is enqueued on the queue itself.
 TEST_F(Profile, TimesWhatOthersEnqueue) {
   profile_.start(s_);
-  s_.enqueue_foreign("foreign", {.flops = 7}, [&] {
+  s_.enqueue_foreign("foreign", {.flops = 7}, {}, [&](std::span<const MemoryPlace>) {
     op::add(s_, a_, b_);
     op::add(s_, a_, b_);
   });

@@ -160,7 +160,7 @@ TEST(Generate, TakesTheLikeliestTokenAtTemperatureZero) {
     const std::vector<std::int32_t> ids(text.begin(), text.end());
     const std::vector<std::int32_t> targets(ids.size(), op::ignored_target);
     const DeviceBatch batch =
-        upload_batch(sampler.device, 1, ids.size(), ids, targets, index_tokens(ids));
+        upload_batch(sampler.device, 1, ids.size(), {ids, targets, index_tokens(ids)});
     const std::vector<float> logits = test::read(
         sampler.device.stream(), sampler.decoder.next_token_logits(sampler.device.stream(), batch));
     EXPECT_EQ(token, static_cast<std::uint32_t>(std::max_element(logits.begin(), logits.end()) -

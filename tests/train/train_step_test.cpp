@@ -173,5 +173,40 @@ TEST(TrainStep, SquaresThatOverflowAreReportedAndChangeNothingOnAnyRank) {
   });
 }
 
+/// One rank, one leaf: all is recorded in the first step. From the second on nothing is looked up
+/// or taken from the pool, and the host waits once, for the outcome.
+TEST(TrainStep, TheSteadyStateRepeatsWhatTheFirstStepRecorded) {
+  SelfComm comm;
+  TinyRun run(comm, test::tiny_llama(), {.lr = 1e-2});
+  const LeafPlan plan = even_plan(1, run.train.rank_order());
+  run.step(plan, 0, test::Data::hashed);
+  const StreamStatistics first = run.device.stream().statistics();
+  const std::size_t allocations = run.device.pool().statistics().num_allocations;
+  const std::size_t in_use = run.device.pool().statistics().peak_in_use;
+  run.step(plan, 1, test::Data::hashed);
+  const StreamStatistics second = run.device.stream().statistics();
+  EXPECT_EQ(second.lookups, first.lookups);
+  EXPECT_EQ(second.waits, first.waits + 1);
+  EXPECT_GT(second.launches, first.launches + 50);
+  EXPECT_EQ(run.device.pool().statistics().num_allocations, allocations);
+  EXPECT_EQ(run.device.pool().statistics().peak_in_use, in_use);
+}
+
+/// The leaf is recorded before there is one, and its memory with it.
+TEST(TrainStep, PrepareTakesTheMemoryOfALeaf) {
+  SelfComm comm;
+  TinyRun run(comm, test::tiny_gpt2(), {.lr = 1e-2});
+  const std::size_t before = run.device.pool().statistics().in_use;
+  run.train.prepare({TinyRun::leaf_sequences, TinyRun::sequence});
+  const std::size_t prepared = run.device.pool().statistics().in_use;
+  EXPECT_GT(prepared, before);
+  run.step(0, test::Data::hashed);
+  const std::size_t in_use = run.device.pool().statistics().in_use;
+  // Besides: the losses of four leaves, what is put aside of their gradients, and small change.
+  std::size_t parameters = 0;
+  for (const Param& param : run.train.params().params()) parameters += param.value.bytes();
+  EXPECT_LT(in_use, prepared + 4 * parameters + (std::size_t{1} << 20));
+}
+
 }  // namespace
 }  // namespace motley
