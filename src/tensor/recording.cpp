@@ -15,10 +15,11 @@ Cases(F...) -> Cases<F...>;  // which some compilers cannot tell by themselves
 
 }  // namespace
 
-Recording::Recording(Stream& s, const std::function<void()>& work) : stream_(s) {
+Recording::Recording(Stream& s, const std::function<void()>& work, const Recording* lender)
+    : stream_(s) {
   Recorder recorder(*this);
   s.record(recorder, work);
-  recorder.finish(s.device().pool(), {.allocation = s.device().info().max_allocation});
+  recorder.finish(s.device().pool(), {.allocation = s.device().info().max_allocation}, lender);
 }
 
 void Recording::replay(const std::function<void(const HostCall&)>& on_call) const {
@@ -110,9 +111,13 @@ void Recorder::add_foreign(const char* name, const Work& work,
   add(Recording::Foreign{name, work, std::move(enqueue), first, tensors.size()});
 }
 
-void Recorder::finish(MemoryPool& pool, const ArenaLimits& limits) {
+void Recorder::finish(MemoryPool& pool, const ArenaLimits& limits, const Recording* lender) {
   const MemoryPlan plan = plan_memory(lives_->blocks(), limits);
-  for (const std::size_t bytes : plan.arenas) recording_.arenas_.push_back(pool.lease(bytes));
+  for (std::size_t i = 0; i < plan.arenas.size(); ++i) {
+    const bool is_lent = lender != nullptr && i < lender->arenas_.size() &&
+                         lender->arenas_[i]->bytes() >= plan.arenas[i];
+    recording_.arenas_.push_back(is_lent ? lender->arenas_[i] : pool.lease(plan.arenas[i]));
+  }
   const auto memory_of = [&](std::size_t block) {
     return recording_.arenas_[plan.blocks[block].arena]->buffer()();
   };

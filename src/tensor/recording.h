@@ -35,9 +35,10 @@ class Recorder;
 class Recording {
  public:
   /// Runs `work`, which enqueues on `s` through ops, and keeps what it enqueues. Ops that wait for
-  /// the device cannot be recorded: they throw ShapeError. Takes memory from the device's pool;
-  /// throws DeviceError when there is not enough.
-  Recording(Stream& s, const std::function<void()>& work);
+  /// the device cannot be recorded: they throw ShapeError. Takes memory from the device's pool,
+  /// or has that of `lender`, of the same stream, where it is large enough; throws DeviceError when
+  /// there is not enough.
+  Recording(Stream& s, const std::function<void()>& work, const Recording* lender = nullptr);
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 
@@ -46,7 +47,7 @@ class Recording {
   void replay(const std::function<void(const HostCall&)>& on_call = nullptr) const;
 
   std::size_t num_commands() const { return commands_.size(); }
-  /// Of the device's memory, for tensors that live within the recording.
+  /// Of the device's memory, lent or its own, for tensors that live within the recording.
   std::size_t memory_bytes() const;
 
  private:
@@ -104,7 +105,7 @@ class Recorder {
   void add(const HostCall& call);
 
   /// Plans the memory, takes it and tells the kernels.
-  void finish(MemoryPool& pool, const ArenaLimits& limits);
+  void finish(MemoryPool& pool, const ArenaLimits& limits, const Recording* lender);
 
  private:
   struct LateArgument {

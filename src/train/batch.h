@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/token_index.h"
+#include "model/batch.h"
 #include "train/dataset.h"
 #include "train/sample_order.h"
 
@@ -24,6 +25,11 @@ struct Batch {
 };
 
 /// The shape of a micro-batch.
+/// As BatchSlot takes it. `batch` has to stay.
+inline HostBatch host_batch(const Batch& batch) {
+  return {batch.tokens, batch.targets, batch.index};
+}
+
 struct BatchShape {
   std::size_t num_sequences = 1;
   std::size_t sequence_length = 1;

@@ -20,16 +20,28 @@ struct Sums {
 };
 
 Sums evaluate_samples(Device& device, Decoder& decoder, const Dataset& dataset,
-                      const Range& samples, MicroBatchShape shape, FlightRecorder& recorder) {
+                      const Range& samples, const EvaluationSettings& settings,
+                      FlightRecorder& recorder) {
   Stream& s = device.stream();
   Sums sums;
+  if (samples.empty()) return sums;
+  const MicroBatchShape shape = settings.shape;
+  BatchSlot slot(device, shape.B, shape.T);
+  Tensor loss_sum = device.zeros({1});
+  const Recording recording(
+      s,
+      [&] {
+        s.fill(loss_sum);
+        decoder.evaluate(s, slot.batch(), loss_sum);
+      },
+      settings.lender);
   // Each micro-batch has a sum of its own: a float adds thousands of losses well, not millions.
   for (std::size_t first = samples.begin; first < samples.end; first += shape.B) {
     std::vector<std::uint64_t> indices(std::min(shape.B, samples.end - first));
     std::iota(indices.begin(), indices.end(), first);
     const Batch batch = make_batch(dataset, indices, {shape.B, shape.T});
-    Tensor loss_sum = device.zeros({1});
-    decoder.evaluate(s, upload(device, batch), loss_sum);
+    slot.start_upload(s, host_batch(batch));
+    recording.replay();
     std::vector<float> loss(1);
     s.read<float>(loss, loss_sum);
     sums.loss += loss[0];
@@ -73,7 +85,7 @@ Evaluation evaluate(Device& device, Communicator& comm, Decoder& decoder, const 
   const Range mine =
       agree(comm, "evaluating", [&] { return samples_of(comm, decoder, dataset, settings); });
   const Sums sums = agree(comm, "evaluating", [&] {
-    return evaluate_samples(device, decoder, dataset, mine, settings.shape, comm.recorder());
+    return evaluate_samples(device, decoder, dataset, mine, settings, comm.recorder());
   });
   std::vector<double> totals{sums.loss, sums.tokens};
   comm.all_reduce_sum(totals);

@@ -6,6 +6,7 @@
 
 #include "dist/communicator.h"
 #include "model/decoder.h"
+#include "tensor/recording.h"
 #include "train/batch.h"
 #include "train/dataset.h"
 
@@ -13,7 +14,8 @@ namespace motley {
 
 struct EvaluationSettings {
   MicroBatchShape shape;
-  std::uint64_t max_tokens = 0;  // whole sequences, one at least; 0: the whole split
+  std::uint64_t max_tokens = 0;       // whole sequences, one at least; 0: the whole split
+  const Recording* lender = nullptr;  // may lend its memory; nothing replays it meanwhile
 };
 
 /// Means over tokens; the same on every rank.

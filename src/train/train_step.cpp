@@ -15,10 +15,6 @@ std::vector<Range> owned_ranges(const GradientReducer& reducer) {
   return owned;
 }
 
-HostBatch host_batch(const Batch& batch) {
-  return {batch.tokens, batch.targets, batch.index};
-}
-
 /// What the host does while a leaf's commands are enqueued.
 enum class LeafCall { stage_needed, stage_begins, bucket_ready };
 
@@ -112,6 +108,13 @@ TrainStep::LeafWork& TrainStep::leaf_work(MicroBatchShape shape) {
   auto work = std::make_unique<LeafWork>(device_, shape);
   record_leaf(*work);
   return *leaf_works_.emplace_back(std::move(work));
+}
+
+const Recording* TrainStep::recording_of(MicroBatchShape shape) const {
+  for (const auto& work : leaf_works_) {
+    if (work->shape.B == shape.B && work->shape.T == shape.T) return &*work->recording;
+  }
+  return nullptr;
 }
 
 void TrainStep::record_leaf(LeafWork& work) {

@@ -85,6 +85,10 @@ class TrainStep {
   StepResult run(const LeafPlan& plan, const MakeLeaf& make_leaf, const UpdateStep& step,
                  const std::function<StepWord()>& word = nullptr);
 
+  /// What leaves of this shape are computed by, if there is one: it can lend its memory between
+  /// steps.
+  const Recording* recording_of(MicroBatchShape shape) const;
+
   void set_hooks(StepHooks hooks) { hooks_ = std::move(hooks); }
 
   /// Collective. Starts the parameters from a seed; rank 0's bits for all.

@@ -287,8 +287,9 @@ void Trainer::check_replicas_now() {
 void Trainer::evaluate_now() {
   if (!data_.validation) return;
   comm_.recorder().enter(Phase::evaluate, progress_.step);
-  const Evaluation result = evaluate(device_, comm_, train_.decoder(), *data_.validation,
-                                     {leaf_shape_, settings_.train.eval_tokens});
+  const Evaluation result =
+      evaluate(device_, comm_, train_.decoder(), *data_.validation,
+               {leaf_shape_, settings_.train.eval_tokens, train_.recording_of(leaf_shape_)});
   const std::optional<double> best = progress_.best_loss;
   const bool better = !best || result.loss < *best;
   progress_.evaluations_without_gain = better ? 0 : progress_.evaluations_without_gain + 1;

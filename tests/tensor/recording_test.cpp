@@ -115,6 +115,28 @@ TEST_F(Recordings, KeepTheirArguments) {
   EXPECT_EQ(read(z), Values({6, 7, 8, 9}));
 }
 
+/// What is too large for the lender's memory has its own.
+TEST_F(Recordings, MayLendTheirMemory) {
+  const auto filling = [&](std::size_t pages) {
+    return [this, pages] {
+      Tensor t = s_.tensor({pages * memory_granule / sizeof(float)});
+      s_.fill(t, 0x3f800000u);  // ones
+      s_.copy(y_, t.slice(0, 4));
+    };
+  };
+  const Recording lender(s_, filling(4));
+  const std::size_t before = device_.pool().statistics().in_use;
+  const Recording small(s_, filling(3), &lender);
+  EXPECT_EQ(device_.pool().statistics().in_use, before);
+  const Recording large(s_, filling(5), &lender);
+  EXPECT_EQ(device_.pool().statistics().in_use, before + 5 * memory_granule);
+  for (const Recording* recording : {&small, &large, &lender}) {
+    s_.fill(y_);
+    recording->replay();
+    EXPECT_EQ(read(y_), Values({1, 1, 1, 1}));
+  }
+}
+
 TEST_F(Recordings, KeepTensorsAlive) {
   Tensor z = tensor({7, 7, 7, 7});
   const std::size_t before = device_.pool().statistics().in_use;
