@@ -9,10 +9,17 @@
 namespace motley::op {
 namespace {
 
-/// One work-item an element, in the groups of optimizer.cl.
-Grid update_grid(std::size_t size) {
-  constexpr std::size_t group = 256;
-  return {.groups = {ceil_div(size, group), 1, 1}, .local = {group, 1, 1}};
+/// Calls `update`, a template of the kernel, with that of the device's family and its grid.
+template <class Cpu, class Gpu, class Update>
+void for_family(Stream& s, std::size_t size, Update&& update) {
+  constexpr std::size_t cpu_block = 4096;  // as in optimizer_cpu.cl
+  constexpr std::size_t gpu_group = 256;   // as in optimizer_gpu.cl
+  if (s.device().family() == KernelFamily::cpu) {
+    update.template operator()<Cpu>(Grid{.groups = {ceil_div(size, cpu_block), 1, 1}});
+  } else {
+    update.template operator()<Gpu>(
+        Grid{.groups = {ceil_div(size, gpu_group), 1, 1}, .local = {gpu_group, 1, 1}});
+  }
 }
 
 void check_update(std::string_view op, const Tensor& w, const Tensor& m, const Tensor& g,
@@ -64,19 +71,21 @@ void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
       settings.epsilon > 0.0f, "optimizer.epsilon",
       "adamw: epsilon is {}; it must be more than 0, or a gradient of 0 divides by 0",
       settings.epsilon);
-  launch(s, update_grid(w.size()),
-         k::adamw_update{.w = w,
-                         .m = m,
-                         .v = v,
-                         .g = g,
-                         .control = control,
-                         .size = std::uint64_t{w.size()},
-                         .beta1 = settings.beta1,
-                         .rest1 = rest_of(settings.beta1),
-                         .beta2 = settings.beta2,
-                         .rest2 = rest_of(settings.beta2),
-                         .epsilon = settings.epsilon,
-                         .decays = std::uint32_t{decays ? 1u : 0u}});
+  for_family<k::adamw_cpu, k::adamw_gpu>(s, w.size(), [&]<class Kernel>(const Grid& grid) {
+    launch(s, grid,
+           Kernel{.w = w,
+                  .m = m,
+                  .v = v,
+                  .g = g,
+                  .control = control,
+                  .size = std::uint64_t{w.size()},
+                  .beta1 = settings.beta1,
+                  .rest1 = rest_of(settings.beta1),
+                  .beta2 = settings.beta2,
+                  .rest2 = rest_of(settings.beta2),
+                  .epsilon = settings.epsilon,
+                  .decays = std::uint32_t{decays ? 1u : 0u}});
+  });
 }
 
 UpdateNumbers numbers_of(const Lion& settings) {
@@ -89,17 +98,19 @@ void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl&
   check_update("lion", w, m, g, control);
   check_factor("lion", "beta1", settings.beta1);
   check_factor("lion", "beta2", settings.beta2);
-  launch(s, update_grid(w.size()),
-         k::lion_update{.w = w,
-                        .m = m,
-                        .g = g,
-                        .control = control,
-                        .size = std::uint64_t{w.size()},
-                        .beta1 = settings.beta1,
-                        .rest1 = rest_of(settings.beta1),
-                        .beta2 = settings.beta2,
-                        .rest2 = rest_of(settings.beta2),
-                        .decays = std::uint32_t{decays ? 1u : 0u}});
+  for_family<k::lion_cpu, k::lion_gpu>(s, w.size(), [&]<class Kernel>(const Grid& grid) {
+    launch(s, grid,
+           Kernel{.w = w,
+                  .m = m,
+                  .g = g,
+                  .control = control,
+                  .size = std::uint64_t{w.size()},
+                  .beta1 = settings.beta1,
+                  .rest1 = rest_of(settings.beta1),
+                  .beta2 = settings.beta2,
+                  .rest2 = rest_of(settings.beta2),
+                  .decays = std::uint32_t{decays ? 1u : 0u}});
+  });
 }
 
 UpdateNumbers numbers_of(const Sgd& settings) {
@@ -111,14 +122,16 @@ void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& 
          const Sgd& settings, bool decays) {
   check_update("sgd", w, m, g, control);
   check_factor("sgd", "momentum", settings.momentum);
-  launch(s, update_grid(w.size()),
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = std::uint64_t{w.size()},
-                       .momentum = settings.momentum,
-                       .decays = std::uint32_t{decays ? 1u : 0u}});
+  for_family<k::sgd_cpu, k::sgd_gpu>(s, w.size(), [&]<class Kernel>(const Grid& grid) {
+    launch(s, grid,
+           Kernel{.w = w,
+                  .m = m,
+                  .g = g,
+                  .control = control,
+                  .size = std::uint64_t{w.size()},
+                  .momentum = settings.momentum,
+                  .decays = std::uint32_t{decays ? 1u : 0u}});
+  });
 }
 
 }  // namespace motley::op
