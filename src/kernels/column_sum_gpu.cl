@@ -29,14 +29,3 @@ kernel void column_sum_blocks_gpu(global float* restrict partial, global const s
         (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
   }
 }
-
-// out[c] += the blocks' sums in order. One work-item a column, 64 a group. out: [C]; partial: [blocks, C].
-__attribute__((reqd_work_group_size(64, 1, 1)))
-kernel void column_sum_finish_gpu(global float* restrict out, global const float* restrict partial,
-                                  uint blocks, uint C) {
-  const size_t c = get_global_id(0);
-  if (c >= C) return;
-  float sum = 0.0f;
-  for (uint block = 0; block < blocks; ++block) sum += partial[(size_t)block * C + c];
-  out[c] += sum;
-}

@@ -2,12 +2,14 @@
 #include "kernels/check.h"
 #include "kernels/gemm.h"
 #include "kernels/generated.h"
+#include "kernels/partials.h"
 
 namespace motley::op {
 namespace {
 
 // As in column_sum_cpu.cl and column_sum_gpu.cl.
-constexpr std::size_t cpu_columns = 16;
+constexpr std::size_t cpu_columns = 2048;
+constexpr std::size_t cpu_rows = 64;
 constexpr std::size_t gpu_columns = 64;
 constexpr std::size_t gpu_parts = 4;
 constexpr std::size_t gpu_rows = 128;
@@ -64,19 +66,18 @@ void column_sum(Stream& s, Tensor& out, const Tensor& x) {
   check_tensor("column_sum", "out", out, {C});
   const auto columns = narrow<std::uint32_t>(C);
   const auto rows = narrow<std::uint32_t>(N);
-  if (s.device().family() == KernelFamily::cpu) {
-    launch(s, {.groups = {ceil_div(C, cpu_columns), 1, 1}},
-           k::column_sum_cpu{.out = out, .x = x, .N = rows, .C = columns});
-    return;
+  const bool on_cpu = s.device().family() == KernelFamily::cpu;
+  const std::size_t blocks = ceil_div(N, on_cpu ? cpu_rows : gpu_rows);
+  Tensor partial = s.tensor({blocks, 1, C});
+  if (on_cpu) {
+    launch(s, {.groups = {ceil_div(C, cpu_columns), blocks, 1}},
+           k::column_sum_blocks_cpu{.partial = partial, .x = x, .N = rows, .C = columns});
+  } else {
+    launch(s,
+           {.groups = {ceil_div(C, gpu_columns), blocks, 1}, .local = {gpu_columns, gpu_parts, 1}},
+           k::column_sum_blocks_gpu{.partial = partial, .x = x, .N = rows, .C = columns});
   }
-  const std::size_t blocks = ceil_div(N, gpu_rows);
-  Tensor partial = s.tensor({blocks, C});
-  launch(s, {.groups = {ceil_div(C, gpu_columns), blocks, 1}, .local = {gpu_columns, gpu_parts, 1}},
-         k::column_sum_blocks_gpu{.partial = partial, .x = x, .N = rows, .C = columns});
-  launch(
-      s, {.groups = {ceil_div(C, gpu_columns), 1, 1}, .local = {gpu_columns, 1, 1}},
-      k::column_sum_finish_gpu{
-          .out = out, .partial = partial, .blocks = narrow<std::uint32_t>(blocks), .C = columns});
+  add_partials(s, out, partial, 0);
 }
 
 }  // namespace motley::op

@@ -2,6 +2,7 @@
 #include "kernels/check.h"
 #include "kernels/generated.h"
 #include "kernels/ops.h"
+#include "kernels/partials.h"
 
 namespace motley::op {
 namespace {
@@ -9,7 +10,6 @@ namespace {
 // norm.clh and norm_gpu.cl have the same numbers.
 constexpr std::size_t block_rows = 32;
 constexpr std::size_t gpu_group = 128;
-constexpr std::size_t add_group = 64;
 
 Grid row_grid(Stream& s, std::size_t N) {
   if (s.device().family() == KernelFamily::cpu) return {.groups = {N, 1, 1}};
@@ -18,19 +18,6 @@ Grid row_grid(Stream& s, std::size_t N) {
 
 Grid block_grid(std::size_t blocks, std::size_t C) {
   return {.groups = {blocks, ceil_div(C, gpu_group), 1}, .local = {1, gpu_group, 1}};
-}
-
-/// out[c] += sum over blocks of partial[block, part, c], blocks in order. partial: [blocks, parts,
-/// C].
-void add_partials(Stream& s, Tensor& out, const Tensor& partial, std::size_t part) {
-  const std::size_t C = partial.dim(2);
-  launch(s, {.groups = {ceil_div(C, add_group), 1, 1}, .local = {add_group, 1, 1}},
-         k::norm_partials_add{.out = out,
-                              .partial = partial,
-                              .blocks = narrow<std::uint32_t>(partial.dim(0)),
-                              .C = narrow<std::uint32_t>(C),
-                              .stride = std::uint64_t{partial.dim(1) * C},
-                              .offset = std::uint64_t{part * C}});
 }
 
 }  // namespace
