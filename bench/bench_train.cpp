@@ -1,9 +1,11 @@
 // Trains a workload (bench/workload.h) for a fixed number of steps with AdamW and clipping, and
 // prints its speed, its losses and the device's measured peaks as JSON.
 //
-//   bench_train [--workload w1] [--steps 20] [--dtype f32] [--device auto] [--kernels auto]
+//   bench_train [--workload w1] [--steps 20] [--dtype f32] [--recompute none] [--device auto]
+//               [--kernels auto]
 //
-// bench/torch_train.py runs the same under PyTorch; bench/compare.sh both.
+// bench/torch_train.py runs the same under PyTorch; bench/compare.sh both, bench/memory.sh for
+// memory.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -30,11 +32,19 @@ double peak_resident_bytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
-int run(const bench::Workload& workload, std::size_t steps, Dtype dtype,
+Recompute recompute_of(const std::string& name) {
+  if (name == "none") return Recompute::none;
+  if (name == "attention") return Recompute::attention;
+  require<ConfigError>(name == "block", "bench.recompute",
+                       "'{}' cannot be computed again; give none, attention or block", name);
+  return Recompute::block;
+}
+
+int run(const bench::Workload& workload, std::size_t steps, const DecoderOptions& decoder,
         const DeviceChoiceSettings& choice) {
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
-  TrainStep train(*device, comm, workload.model, {.dtype = dtype}, {});
+  TrainStep train(*device, comm, workload.model, decoder, {});
   bench::set_workload_weights(device->stream(), train.params());
   std::vector<double> seconds;
   std::vector<double> losses;
@@ -57,7 +67,7 @@ int run(const bench::Workload& workload, std::size_t steps, Dtype dtype,
   const Peaks peaks = measure_peaks(*device);
   nlohmann::ordered_json root{{"workload", workload.name},
                               {"model", workload.text},
-                              {"dtype", name_of(dtype)},
+                              {"dtype", name_of(decoder.dtype)},
                               {"device", device->info().name},
                               {"driver", device->info().driver},
                               {"steps", steps},
@@ -86,6 +96,8 @@ int main(int argc, char** argv) try {
                         cxxopts::value<std::string>()->default_value("w1"))(
       "steps", "measured steps", cxxopts::value<std::size_t>()->default_value("20"))(
       "dtype", "of activations, f32 or bf16", cxxopts::value<std::string>()->default_value("f32"))(
+      "recompute", "what backward computes again: none, attention or block",
+      cxxopts::value<std::string>()->default_value("none"))(
       "device", "as --device.use of motley train",
       cxxopts::value<std::string>()->default_value("auto"))(
       "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
@@ -103,7 +115,9 @@ int main(int argc, char** argv) try {
   choice.kernels = parsed["kernels"].as<std::string>();
   return motley::run(motley::bench::find_workload(parsed["workload"].as<std::string>()),
                      std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()),
-                     dtype == "f32" ? motley::Dtype::f32 : motley::Dtype::bf16, choice);
+                     {.recompute = motley::recompute_of(parsed["recompute"].as<std::string>()),
+                      .dtype = dtype == "f32" ? motley::Dtype::f32 : motley::Dtype::bf16},
+                     choice);
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_train: {}\n", e.what());
   return 1;

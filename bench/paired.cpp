@@ -20,12 +20,25 @@ double seconds_of_slowest(Communicator& comm, const Contender& contender, std::s
 
 }  // namespace
 
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
 nlohmann::ordered_json Timing::to_json() const {
+  const auto [least, most] = std::minmax_element(seconds.begin(), seconds.end());
   return {{"name", name},
           {"median_s", median()},
-          {"min_s", seconds.front()},
-          {"max_s", seconds.back()},
+          {"min_s", *least},
+          {"max_s", *most},
           {"repeats", seconds.size()}};
+}
+
+std::vector<double> ratios(const Timing& a, const Timing& b) {
+  std::vector<double> result(a.seconds.size());
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = b.seconds.at(i) / a.seconds[i];
+  std::sort(result.begin(), result.end());
+  return result;
 }
 
 std::vector<Timing> time_paired(Communicator& comm, const std::vector<Contender>& contenders,
@@ -41,7 +54,6 @@ std::vector<Timing> time_paired(Communicator& comm, const std::vector<Contender>
       timings[next].seconds.push_back(seconds_of_slowest(comm, contenders[next], times));
     }
   }
-  for (Timing& timing : timings) std::sort(timing.seconds.begin(), timing.seconds.end());
   return timings;
 }
 

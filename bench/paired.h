@@ -20,14 +20,20 @@ struct Contender {
   std::function<double()> seconds = nullptr;
 };
 
-/// Seconds that the slowest rank took, for each repeat, sorted. The same on all ranks.
+/// The middle one of what was measured; 0 of nothing.
+double median(std::vector<double> values);
+
+/// Seconds that the slowest rank took, round by round. The same on all ranks.
 struct Timing {
   std::string name;
   std::vector<double> seconds;
 
-  double median() const { return seconds[seconds.size() / 2]; }
+  double median() const { return bench::median(seconds); }
   nlohmann::ordered_json to_json() const;
 };
+
+/// How many times as long as `a` `b` took in each round, sorted: what disturbs both alike cancels.
+std::vector<double> ratios(const Timing& a, const Timing& b);
 
 /// Collective. Every contender once to warm up, then `repeats` rounds of all contenders, each of
 /// which does its work `times` times in a row. The order changes from round to round.
