@@ -53,48 +53,30 @@ std::string describe(const GemmPlan& plan, const GemmPlan& standard) {
   return text;
 }
 
-/// The rows of the table as they come, and the sum over a micro-batch.
-class Report {
- public:
-  Report(const Device& device, std::vector<Product> products, double peak)
-      : device_(device), products_(std::move(products)), peak_(peak) {
-    fmt::print("{:<26} {:>20} {:>12} {:>12} {:>6}  {}\n", "product", "M x N x K", "default GF/s",
-               "best GF/s", "peak", "plan");
-  }
-
-  void add(const op::TunedProduct& tuned) {
-    const GemmShape& shape = tuned.shape;
-    const auto giga = [&](double seconds) { return shape.flops() / seconds * 1e-9; };
-    const double best = giga(tuned.found.seconds);
-    const Product& product = *std::find_if(products_.begin(), products_.end(),
-                                           [&](const Product& p) { return p.shape == shape; });
+void print_table(const Device& device, const std::vector<Product>& products,
+                 const std::vector<op::TunedProduct>& tuned, double peak) {
+  fmt::print("{:<26} {:>20} {:>12} {:>12} {:>6}  {}\n", "product", "M x N x K", "default GF/s",
+             "best GF/s", "peak", "plan");
+  double default_seconds = 0;
+  double seconds = 0;
+  for (const auto& [shape, found] : tuned) {
+    const GemmShape& own = shape;
+    const Product& product = *std::find_if(products.begin(), products.end(),
+                                           [&](const Product& p) { return p.shape == own; });
+    const double best = shape.flops() / found.seconds;
     fmt::print("{:<26} {:>20} {:>12.0f} {:>12.0f} {:>5.0f}%  {}\n", product.name,
                fmt::format("{} x {} x {}", shape.M, shape.N, shape.K),
-               giga(tuned.found.default_seconds), best, 100 * best * 1e9 / peak_,
-               describe(tuned.found.plan, op::default_plan(device_, shape.dtype)));
-    std::fflush(stdout);
+               shape.flops() / found.default_seconds * 1e-9, best * 1e-9, 100 * best / peak,
+               describe(found.plan, op::default_plan(device, shape.dtype)));
     const auto count = static_cast<double>(product.count);
-    default_seconds_ += count * tuned.found.default_seconds;
-    seconds_ += count * tuned.found.seconds;
-    plans_[shape] = tuned.found.plan;
+    default_seconds += count * found.default_seconds;
+    seconds += count * found.seconds;
   }
-
-  const GemmPlans& plans() const { return plans_; }
-  void print_sum() const {
-    fmt::print(
-        "a micro-batch  {:.1f} ms by the defaults, {:.1f} ms by these plans: {:.2f} times "
-        "as fast\n",
-        1e3 * default_seconds_, 1e3 * seconds_, default_seconds_ / seconds_);
-  }
-
- private:
-  const Device& device_;
-  std::vector<Product> products_;
-  double peak_;
-  double default_seconds_ = 0;
-  double seconds_ = 0;
-  GemmPlans plans_;
-};
+  fmt::print(
+      "a micro-batch  {:.1f} ms by the defaults, {:.1f} ms by these plans: {:.2f} times as "
+      "fast\n",
+      1e3 * default_seconds, 1e3 * seconds, default_seconds / seconds);
+}
 
 int run_tune(Communicator& comm, const Settings& settings) {
   const ModelConfig model = model_to_tune(settings);
@@ -103,10 +85,8 @@ int run_tune(Communicator& comm, const Settings& settings) {
   const std::unique_ptr<Device> device = open_device(comm, settings.device);
   Stream& s = device->stream();
   if (in_bf16) op::find_matrix_unit(s);
-  const Peaks peaks = measure_peaks(*device);
-  fmt::print("device      {}, {} compute units; its peak here: {:.0f} GF/s in {}\n",
-             device->info().name, device->info().compute_units, peaks.flops * 1e-9,
-             name_of(peaks.dtype));
+  fmt::print("device      {}, {} compute units\n", device->info().name,
+             device->info().compute_units);
   fmt::print("micro-batch {} x {} tokens in {}\n", settings.train.micro_batch, T,
              in_bf16 ? "bf16" : "f32");
   const std::vector<Product> products =
@@ -114,12 +94,17 @@ int run_tune(Communicator& comm, const Settings& settings) {
   std::vector<GemmShape> shapes;
   shapes.reserve(products.size());
   for (const Product& product : products) shapes.push_back(product.shape);
-  Report report(*device, products, peaks.flops);
-  op::tune_products(s, shapes,
-                    {.on_tuned = [&](const op::TunedProduct& tuned) { report.add(tuned); }});
-  report.print_sum();
+  fmt::print("timing      {} products in several ways each\n", shapes.size());
+  std::fflush(stdout);
+  const std::vector<op::TunedProduct> tuned = op::tune_products(s, shapes);
+  // Afterwards: a processor that has just begun to compute may not be at its speed yet.
+  const Peaks peaks = measure_peaks(*device);
+  fmt::print("peak        {:.0f} GF/s in {}\n", peaks.flops * 1e-9, name_of(peaks.dtype));
+  print_table(*device, products, tuned, peaks.flops);
+  GemmPlans plans;
+  for (const op::TunedProduct& product : tuned) plans[product.shape] = product.found.plan;
   const PlanFile file(*device);
-  file.add(report.plans());
+  file.add(plans);
   if (file.path().empty()) {
     fmt::print("nothing is kept, because there is no directory for it; name one by device.cache\n");
   } else {

@@ -198,7 +198,6 @@ std::vector<TunedProduct> tune_products(Stream& s, std::span<const GemmShape> sh
         out_of_time);
     if (!found) continue;
     tuned.push_back({shapes[i], *found});
-    if (settings.on_tuned) settings.on_tuned(tuned.back());
   }
   return tuned;
 }

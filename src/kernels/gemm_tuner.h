@@ -2,7 +2,6 @@
 // device.tune = "auto" do. Ops never time anything.
 #pragma once
 
-#include <functional>
 #include <limits>
 #include <span>
 #include <vector>
@@ -21,8 +20,6 @@ struct TunerSettings {
   /// For all products together; one that has begun is ended in order. What time does not suffice
   /// for is not among the results.
   double budget_s = std::numeric_limits<double>::infinity();
-  /// Called after each product; may be null.
-  std::function<void(const TunedProduct&)> on_tuned = nullptr;
 };
 
 /// Whether products like these come out right with a plan: compares one of small integers, whose

@@ -17,11 +17,8 @@ TEST(GemmTuner, FindsAUsablePlanForEachShapeAndLeavesTheTableAlone) {
   device.set_gemm_plans(before);
   const std::vector<GemmShape> shapes{
       small, {Dtype::f32, Transpose::a, 24, 32, 40}, {Dtype::bf16, Transpose::none, 24, 32, 40}};
-  std::size_t told = 0;
-  const auto tuned = op::tune_products(device.stream(), shapes,
-                                       {.on_tuned = [&](const op::TunedProduct&) { ++told; }});
+  const auto tuned = op::tune_products(device.stream(), shapes);
   ASSERT_EQ(tuned.size(), shapes.size());
-  EXPECT_EQ(told, shapes.size());
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     EXPECT_EQ(tuned[i].shape, shapes[i]);
     EXPECT_TRUE(op::is_usable(device, tuned[i].found.plan));
