@@ -2,16 +2,24 @@
 #include "kernels/gemm.h"
 
 #include "kernels/check.h"
+#include "kernels/gemm_matrix.h"
 #include "kernels/gemm_plan.h"
 #include "kernels/matrix_unit.h"
 #include "tensor/device.h"
 
 namespace motley::op {
 
+const GemmProvider& bf16_gemm(KernelFamily family, MatrixUnit unit) {
+  if (family == KernelFamily::cpu) return packed_bf16_gemm(unit);
+  return unit == MatrixUnit::none ? tiled_gemm() : matrix_unit_gemm(unit);
+}
+
 const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
   const Device& device = s.device();
+  const MatrixUnit unit = problem.has_bf16() ? find_matrix_unit(s) : MatrixUnit::none;
   if (device.family() == KernelFamily::cpu)
-    return problem.has_bf16() ? packed_bf16_gemm(find_matrix_unit(s)) : packed_gemm();
+    return problem.has_bf16() ? packed_bf16_gemm(unit) : packed_gemm();
+  if (unit != MatrixUnit::none) return matrix_unit_gemm(unit);
   if (!(plan_of(device, shape_of(problem)) == GemmPlan{})) return tiled_gemm();
   // On a CPU, CLBlast is slower than our tiles and spends half a minute compiling.
   const bool real_gpu = device.info().kind == DeviceKind::gpu;

@@ -52,10 +52,13 @@ const GemmProvider& tiled_gemm();
 /// CLBlast, for GPUs; takes f32 of sizes above 0 whose matrices have less than 2^31 elements.
 const GemmProvider& clblast_gemm();
 
-/// The provider for this stream's device and problem: packed for the `cpu` family, with bf16 by the
-/// device's matrix unit; for the `gpu` family CLBlast on a real GPU where it can, tiled elsewhere
-/// and where the device's table says so. The same for every problem of one shape, so results
-/// repeat.
+/// The provider of bf16 for kernels of a family, by a unit of theirs or by none.
+const GemmProvider& bf16_gemm(KernelFamily family, MatrixUnit unit);
+
+/// The provider for this stream's device and problem: with bf16 by the device's matrix unit where
+/// it has one; else packed for the `cpu` family, and for the `gpu` family CLBlast on a real GPU
+/// where it can, tiled elsewhere and where the device's table says so. The same for every problem
+/// of one shape, so results repeat.
 const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem);
 /// Runs `problem` on the chosen provider; nothing for an empty c. Shapes are the caller's to check.
 void multiply(Stream& s, const GemmProblem& problem);

@@ -4,6 +4,10 @@
 // lint: -DTILE_M=128 -DTILE_N=128 -DTILE_K=16 -DITEM_M=8 -DITEM_N=8
 // lint: -DTILE_M=64 -DTILE_N=64 -DTILE_K=16 -DITEM_M=4 -DITEM_N=4 -DA_TRANSPOSED=1
 // lint: -DTILE_M=32 -DTILE_N=32 -DTILE_K=16 -DITEM_M=4 -DITEM_N=4 -DB_TRANSPOSED=1
+// generate sm_80: -DTILE_M=128 -DTILE_N=128 -DTILE_K=16 -DITEM_M=8 -DITEM_N=8
+// generate sm_80: -DTILE_M=64 -DTILE_N=64 -DTILE_K=16 -DITEM_M=4 -DITEM_N=4 -DSTORED_BF16=1 -DSTORED_C_BF16=1
+// generate gfx90a: -DTILE_M=128 -DTILE_N=128 -DTILE_K=16 -DITEM_M=8 -DITEM_N=8
+// generate gfx1100: -DTILE_M=128 -DTILE_N=128 -DTILE_K=16 -DITEM_M=8 -DITEM_N=8
 #include "common.clh"
 #include "stored_four.clh"
 #include "tile_order.clh"

@@ -108,7 +108,11 @@ bool is_usable(const Device& device, const GemmPlan& plan) {
 std::vector<GemmPlan> alternatives(const Device& device, const GemmShape& shape,
                                    const GemmPlan& plan, PlanChange change) {
   if (device.family() == KernelFamily::gpu) {
-    return change == PlanChange::tile ? tiled_alternatives(device, plan) : std::vector<GemmPlan>();
+    // A matrix unit multiplies by tiles of its own.
+    const bool by_unit = shape.dtype == Dtype::bf16 &&
+                         device.matrix_unit().value_or(MatrixUnit::none) != MatrixUnit::none;
+    return change == PlanChange::tile && !by_unit ? tiled_alternatives(device, plan)
+                                                  : std::vector<GemmPlan>();
   }
   std::vector<GemmPlan> found;
   const auto add = [&](auto&& edit) {

@@ -1,10 +1,9 @@
 // The GPU provider of our own for any device: one launch of gemm_gpu.cl.
 #include "kernels/gemm_tiled.h"
 
-#include <algorithm>
 #include <array>
-#include <limits>
 
+#include "kernels/gemm_gpu.h"
 #include "kernels/gemm_plan.h"
 #include "kernels/generated.h"
 
@@ -25,8 +24,6 @@ constexpr std::size_t blocks = 2;
 constexpr std::size_t padding = 4;
 // What kernels move at once.
 constexpr std::size_t vector = 4;
-// Sizes are 32-bit in kernels, which look this far past an end.
-constexpr std::size_t max_size = std::numeric_limits<std::uint32_t>::max() - 256;
 
 std::int64_t i64(std::size_t value) {
   return narrow<std::int64_t>(value);
@@ -98,18 +95,12 @@ TiledPlan default_tiled_plan(const DeviceInfo& info, std::size_t M, std::size_t 
 }
 
 void run_tiled(Stream& s, const GemmProblem& p, const TiledPlan& plan) {
-  require<ShapeError>(std::max({p.M, p.N, p.K}) <= max_size, "op.shape",
-                      "a product of M={}, N={}, K={}: a size is above {}; split it", p.M, p.N, p.K,
-                      max_size);
+  check_sizes(p);
   Defines defines = plan.defines();
   const bool of_a = p.transpose == Transpose::a;
   const bool of_b = p.transpose == Transpose::b;
   if (of_a) defines.add("A_TRANSPOSED", 1);
   if (of_b) defines.add("B_TRANSPOSED", 1);
-  // Whether all rows start at addresses of whole vectors. Buffers do.
-  const auto wide = [](const Tensor& x, std::size_t columns) {
-    return std::uint32_t{x.offset() % vector == 0 && columns % vector == 0 ? 1u : 0u};
-  };
   launch(s,
          {.groups = {checked_mul(ceil_div(p.N, plan.tile_n), ceil_div(p.M, plan.tile_m)), 1, 1},
           .local = {plan.tile_n / plan.item_n, plan.tile_m / plan.item_m, 1}},
@@ -120,9 +111,9 @@ void run_tiled(Stream& s, const GemmProblem& p, const TiledPlan& plan) {
                      .M = narrow<std::uint32_t>(p.M),
                      .N = narrow<std::uint32_t>(p.N),
                      .K = narrow<std::uint32_t>(p.K),
-                     .wide_a = wide(p.a, of_a ? p.M : p.K),
-                     .wide_b = wide(p.b, of_b ? p.K : p.N),
-                     .wide_c = wide(p.c, p.N),
+                     .wide_a = rows_start_at(p.a, of_a ? p.M : p.K, vector),
+                     .wide_b = rows_start_at(p.b, of_b ? p.K : p.N, vector),
+                     .wide_c = rows_start_at(p.c, p.N, vector),
                      .accumulate = std::uint32_t{p.into == Into::accumulate ? 1u : 0u}},
          defines, p.flops());
 }

@@ -1,6 +1,7 @@
 #include "kernels/matrix_unit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -15,14 +16,20 @@
 namespace motley::op {
 namespace {
 
-// No multiple of a tile, a pair or a vector.
-constexpr std::size_t test_M = 29;
-constexpr std::size_t test_N = 71;
-constexpr std::size_t test_K = 133;
-// Sums of test_K products of numbers in [0, 1) differ by roundings: far less than this.
-constexpr double tolerance = 1e-4;
+struct Sizes {
+  std::size_t M;
+  std::size_t N;
+  std::size_t K;
+};
+
+// No multiple of a tile, a pair or a vector; and rows that are read by whole vectors.
+constexpr std::array<Sizes, 2> tested{{{29, 71, 133}, {168, 136, 200}}};
+// Sums of K products of numbers in [0, 1) differ by K times this at most: units may cut off where
+// others round. What is in the wrong place makes far more.
+constexpr double tolerance = 1e-5;
 // Long enough to be timed, short enough not to be noticed.
-constexpr std::size_t timed_size = 384;
+constexpr std::size_t timed_size_of_cpu = 384;
+constexpr std::size_t timed_size_of_gpu = 2048;
 // Units that only pretend are slower many times over; other work on the machine must not decide.
 constexpr int max_timed_runs = 8;
 constexpr double much_slower = 1.5;
@@ -30,26 +37,27 @@ constexpr double much_slower = 1.5;
 /// One product on its own tensors.
 class Trial {
  public:
-  Trial(Stream& s, std::size_t M, std::size_t N, std::size_t K, Transpose transpose)
+  Trial(Stream& s, const Sizes& sizes, Transpose transpose)
       : s_(s),
-        M_(M),
-        N_(N),
-        K_(K),
+        sizes_(sizes),
         transpose_(transpose),
-        a_(numbers(transpose == Transpose::a ? Shape{K, M} : Shape{M, K}, 1)),
-        b_(numbers(transpose == Transpose::b ? Shape{N, K} : Shape{K, N}, 2)),
-        c_(s.device().tensor({M, N})) {}
+        a_(numbers(transpose == Transpose::a ? Shape{sizes.K, sizes.M} : Shape{sizes.M, sizes.K},
+                   1)),
+        b_(numbers(transpose == Transpose::b ? Shape{sizes.N, sizes.K} : Shape{sizes.K, sizes.N},
+                   2)),
+        c_(s.device().tensor({sizes.M, sizes.N})) {}
 
   void run(MatrixUnit unit) {
-    packed_bf16_gemm(unit).run(s_, {.c = c_,
-                                    .a = a_,
-                                    .b = b_,
-                                    .bias = nullptr,
-                                    .M = M_,
-                                    .N = N_,
-                                    .K = K_,
-                                    .transpose = transpose_,
-                                    .into = Into::replace});
+    bf16_gemm(s_.device().family(), unit)
+        .run(s_, {.c = c_,
+                  .a = a_,
+                  .b = b_,
+                  .bias = nullptr,
+                  .M = sizes_.M,
+                  .N = sizes_.N,
+                  .K = sizes_.K,
+                  .transpose = transpose_,
+                  .into = Into::replace});
   }
 
   std::vector<float> result(MatrixUnit unit) {
@@ -77,9 +85,7 @@ class Trial {
   }
 
   Stream& s_;
-  std::size_t M_;
-  std::size_t N_;
-  std::size_t K_;
+  Sizes sizes_;
   Transpose transpose_;
   Tensor a_;
   Tensor b_;
@@ -87,8 +93,8 @@ class Trial {
 };
 
 /// The largest difference between what a unit computes and what is computed without one.
-double error_of(Stream& s, MatrixUnit unit, Transpose transpose) {
-  Trial trial(s, test_M, test_N, test_K, transpose);
+double error_of(Stream& s, MatrixUnit unit, const Sizes& sizes, Transpose transpose) {
+  Trial trial(s, sizes, transpose);
   const std::vector<float> expected = trial.result(MatrixUnit::none);
   const std::vector<float> actual = trial.result(unit);
   double largest = 0;
@@ -104,7 +110,9 @@ double error_of(Stream& s, MatrixUnit unit, Transpose transpose) {
 /// How many times as long as without a unit products take with it: of the shortest of some runs of
 /// each, in turn, as many as it takes to see that it is faster.
 double slowness_of(Stream& s, MatrixUnit unit) {
-  Trial trial(s, timed_size, timed_size, timed_size, Transpose::b);
+  const std::size_t size =
+      s.device().family() == KernelFamily::cpu ? timed_size_of_cpu : timed_size_of_gpu;
+  Trial trial(s, {size, size, size}, Transpose::b);
   double without = std::numeric_limits<double>::infinity();
   double with = std::numeric_limits<double>::infinity();
   for (int i = 0; i < max_timed_runs && with >= without; ++i) {
@@ -117,9 +125,12 @@ double slowness_of(Stream& s, MatrixUnit unit) {
 /// Why a unit is not to be used, or "".
 std::string find_fault(Stream& s, MatrixUnit unit) {
   try {
-    for (const Transpose transpose : {Transpose::none, Transpose::a, Transpose::b}) {
-      const double error = error_of(s, unit, transpose);
-      if (!(error < tolerance)) return fmt::format("its products are wrong by {:.3g}", error);
+    for (const Sizes& sizes : tested) {
+      for (const Transpose transpose : {Transpose::none, Transpose::a, Transpose::b}) {
+        const double error = error_of(s, unit, sizes, transpose);
+        if (!(error < tolerance * static_cast<double>(sizes.K)))
+          return fmt::format("its products are wrong by {:.3g}", error);
+      }
     }
     const double slowness = slowness_of(s, unit);
     if (slowness > much_slower)
@@ -130,31 +141,87 @@ std::string find_fault(Stream& s, MatrixUnit unit) {
   return "";
 }
 
+/// Of a family's kernels, the best first.
+std::span<const MatrixUnit> units_for(KernelFamily family) {
+  static constexpr std::array of_cpu{MatrixUnit::avx512_bf16};
+  static constexpr std::array of_gpu{MatrixUnit::nvidia_mma, MatrixUnit::intel_xmx_16,
+                                     MatrixUnit::intel_xmx_8, MatrixUnit::amd_wmma,
+                                     MatrixUnit::amd_mfma};
+  if (family == KernelFamily::cpu) return of_cpu;
+  return of_gpu;
+}
+
 MatrixUnit search(Stream& s) {
   const Device& device = s.device();
-  const MatrixUnit unit = MatrixUnit::avx512_bf16;
-  if (!device.may_use_matrix_units() || !is_offered(device.info(), unit)) return MatrixUnit::none;
-  const std::string fault = find_fault(s, unit);
-  if (fault.empty()) {
-    log::debug("products of bf16 on {} use AVX-512 BF16", device.info().name);
-    return unit;
+  if (!device.may_use_matrix_units()) return MatrixUnit::none;
+  for (const MatrixUnit unit : units_for(device.family())) {
+    if (!is_offered(device.info(), unit)) continue;
+    const std::string fault = find_fault(s, unit);
+    if (fault.empty()) {
+      log::debug("products of bf16 on {} use {}", device.info().name, name_of(unit));
+      return unit;
+    }
+    log::warn("{} is reported by {} and is not used: {}", name_of(unit), device.info().name, fault);
   }
-  log::warn("AVX-512 BF16 is reported by {} and is not used: {}", device.info().name, fault);
   return MatrixUnit::none;
 }
 
+#ifdef __x86_64__
+bool has_avx512_bf16() {
+  return __builtin_cpu_supports("avx512bf16") != 0;
+}
+#else
+bool has_avx512_bf16() {
+  return false;
+}
+#endif
+
 }  // namespace
 
+std::string_view name_of(MatrixUnit unit) {
+  switch (unit) {
+    case MatrixUnit::none:
+      return "no matrix unit";
+    case MatrixUnit::avx512_bf16:
+      return "AVX-512 BF16";
+    case MatrixUnit::nvidia_mma:
+      return "tensor cores";
+    case MatrixUnit::intel_xmx_8:
+    case MatrixUnit::intel_xmx_16:
+      return "XMX";
+    case MatrixUnit::amd_wmma:
+      return "WMMA";
+    case MatrixUnit::amd_mfma:
+      return "MFMA";
+  }
+  return "?";
+}
+
 bool is_offered(const DeviceInfo& info, MatrixUnit unit) {
-  if (unit == MatrixUnit::none) return true;
-#ifdef __x86_64__
-  // Kernels with x86 instructions in them are for a compiler that takes them and for this
-  // processor.
-  return info.kind == DeviceKind::cpu && info.platform == "Portable Computing Language" &&
-         __builtin_cpu_supports("avx512bf16") != 0;
-#else
+  const MatrixUnitHints& hints = info.matrix_hints;
+  const bool is_gpu = info.kind == DeviceKind::gpu;
+  switch (unit) {
+    case MatrixUnit::none:
+      return true;
+    case MatrixUnit::avx512_bf16:
+      // Kernels with x86 instructions in them are for a compiler that takes them and for this
+      // processor.
+      return info.kind == DeviceKind::cpu && info.platform == "Portable Computing Language" &&
+             has_avx512_bf16();
+    case MatrixUnit::nvidia_mma:
+      return is_gpu && hints.nvidia_capability >= 8;
+    case MatrixUnit::intel_xmx_8:
+      return is_gpu && hints.intel_matrix_sub_group == 8;
+    case MatrixUnit::intel_xmx_16:
+      return is_gpu && hints.intel_matrix_sub_group == 16;
+    case MatrixUnit::amd_wmma:
+      return is_gpu && hints.amd_architecture.starts_with("gfx11");
+    case MatrixUnit::amd_mfma:
+      return is_gpu && (hints.amd_architecture == "gfx90a" || hints.amd_architecture == "gfx940" ||
+                        hints.amd_architecture == "gfx941" || hints.amd_architecture == "gfx942" ||
+                        hints.amd_architecture == "gfx950");
+  }
   return false;
-#endif
 }
 
 MatrixUnit find_matrix_unit(Stream& s) {

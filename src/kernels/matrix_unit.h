@@ -2,10 +2,15 @@
 // whose numbers are right, and which is not much slower than doing without.
 #pragma once
 
+#include <string_view>
+
 #include "tensor/device.h"
 #include "tensor/stream.h"
 
 namespace motley::op {
+
+/// As users know it: "AVX-512 BF16", "tensor cores".
+std::string_view name_of(MatrixUnit unit);
 
 /// Whether the processor and the driver say that a unit is there; compiles and runs nothing.
 bool is_offered(const DeviceInfo& info, MatrixUnit unit);

@@ -9,7 +9,7 @@ namespace motley {
 /// Per second.
 struct Peaks {
   double flops = 0;          // in chains of multiply-adds, all in registers
-  Dtype dtype = Dtype::f32;  // of these; bf16 where the device's matrix unit is in use
+  Dtype dtype = Dtype::f32;  // of these; bf16 where a CPU's matrix unit is in use
   double bytes = 0;  // read and written by additions of long vectors, far longer than caches are
 };
 

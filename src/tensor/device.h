@@ -24,7 +24,15 @@ enum class KernelFamily { cpu, gpu };
 inline constexpr std::uint32_t poison_pattern = 0xFFFFFFFFu;
 
 /// What a device multiplies matrices of bf16 with, besides arithmetic in f32.
-enum class MatrixUnit { none, avx512_bf16 };
+enum class MatrixUnit {
+  none,
+  avx512_bf16,
+  nvidia_mma,    // tensor cores, from compute capability 8.0 on
+  intel_xmx_8,   // of GPUs whose smallest sub-groups have 8 lanes
+  intel_xmx_16,  // and 16
+  amd_wmma,      // RDNA 3
+  amd_mfma,      // CDNA, from the second on
+};
 
 /// Fresh tensors hold whatever was there before, or NaN so that a read before the first write
 /// shows.

@@ -24,6 +24,9 @@ constexpr cl_device_info pci_slot_id_nv = 0x4009;
 constexpr cl_device_info pci_domain_id_nv = 0x400A;
 constexpr cl_device_info topology_amd = 0x4037;
 constexpr cl_uint amd_topology_pcie = 1;
+constexpr cl_device_info compute_capability_major_nv = 0x4000;
+constexpr cl_device_info sub_group_sizes_intel = 0x4108;
+constexpr cl_uint vendor_id_amd = 0x1002;
 constexpr cl_device_info free_memory_amd = 0x4039;
 constexpr cl_int platform_not_found_khr = -1001;
 
@@ -95,6 +98,25 @@ std::string read_uuid(const cl::Device& device, const std::string& extensions) {
   return is_set ? fmt::format("{:02x}", fmt::join(uuid, "")) : "";
 }
 
+MatrixUnitHints read_matrix_hints(const cl::Device& device, const std::string& extensions,
+                                  const std::string& name) {
+  MatrixUnitHints hints;
+  cl_uint major = 0;
+  if (has_extension(extensions, "cl_nv_device_attribute_query") &&
+      try_query(device, compute_capability_major_nv, major)) {
+    hints.nvidia_capability = major;
+  }
+  if (has_extension(extensions, "cl_intel_subgroup_matrix_multiply_accumulate")) {
+    std::vector<std::size_t> sizes;
+    if (device.getInfo(sub_group_sizes_intel, &sizes) == CL_SUCCESS && !sizes.empty())
+      hints.intel_matrix_sub_group = *std::min_element(sizes.begin(), sizes.end());
+  }
+  // "gfx90a:sramecc+:xnack-"
+  if (query<cl_uint>(device, CL_DEVICE_VENDOR_ID) == vendor_id_amd && name.starts_with("gfx"))
+    hints.amd_architecture = name.substr(0, name.find(':'));
+  return hints;
+}
+
 /// What stays the same across platforms, as far as the driver tells.
 std::string identify(const DeviceInfo& info, std::size_t ordinal) {
   if (!info.pci.empty()) return "pci:" + info.pci;
@@ -144,6 +166,7 @@ DeviceInfo describe(const cl::Device& device, const std::string& platform, std::
   for (const auto& [extension, feature] : known) {
     if (has_extension(extensions, extension)) info.features.emplace_back(feature);
   }
+  info.matrix_hints = read_matrix_hints(device, extensions, info.name);
   info.pci = read_pci_address(device, extensions);
   info.uuid = read_uuid(device, extensions);
   info.identity = identify(info, ordinal);

@@ -13,6 +13,14 @@ namespace motley {
 
 enum class DeviceKind { cpu, gpu, other };
 
+/// What vendors say by queries of their own that tells which matrix instructions a GPU may have.
+struct MatrixUnitHints {
+  std::uint32_t nvidia_capability = 0;  // the major number; 0: not NVIDIA's
+  /// The smallest sub-groups of a GPU with Intel's matrix extension; 0: it has none.
+  std::size_t intel_matrix_sub_group = 0;
+  std::string amd_architecture;  // "gfx1100"; empty: not AMD's
+};
+
 struct DeviceInfo {
   cl::Device handle;
   std::string name;
@@ -32,6 +40,7 @@ struct DeviceInfo {
   bool unified_memory = false;  // host and device share memory: maps cost nothing
   std::uint32_t compute_units = 0;
   std::size_t max_work_group = 0;
+  MatrixUnitHints matrix_hints;
   std::vector<std::string> features;  // of "fp16", "fp64", "subgroups", "int64-atomics", ...
 };
 

@@ -18,6 +18,16 @@ std::string unit_name(MatrixUnit unit) {
       return "none";
     case MatrixUnit::avx512_bf16:
       return "avx512_bf16";
+    case MatrixUnit::nvidia_mma:
+      return "nvidia_mma";
+    case MatrixUnit::intel_xmx_8:
+      return "intel_xmx_8";
+    case MatrixUnit::intel_xmx_16:
+      return "intel_xmx_16";
+    case MatrixUnit::amd_wmma:
+      return "amd_wmma";
+    case MatrixUnit::amd_mfma:
+      return "amd_mfma";
   }
   return "";
 }

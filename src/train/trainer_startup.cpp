@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dist/agree.h"
+#include "kernels/matrix_unit.h"
 #include "tensor/log.h"
 #include "train/trainer.h"
 
@@ -49,8 +50,9 @@ RankRow row_from_text(const std::string& text) {
 std::string describe_kind(const Device& device, HostMemory memory) {
   const DeviceInfo& info = device.info();
   const bool could_share = info.kind == DeviceKind::cpu || info.unified_memory;
+  const MatrixUnit unit = device.matrix_unit().value_or(MatrixUnit::none);
   return to_string(info.kind) + (could_share && memory == HostMemory::copied ? ", copied" : "") +
-         (device.matrix_unit() == MatrixUnit::avx512_bf16 ? ", AVX-512 BF16" : "");
+         (unit == MatrixUnit::none ? "" : fmt::format(", {}", op::name_of(unit)));
 }
 
 }  // namespace

@@ -31,5 +31,36 @@ TEST(MatrixUnit, OfAProcessorIsNotOfferedByOtherDevices) {
   EXPECT_TRUE(op::is_offered(info, MatrixUnit::none));
 }
 
+TEST(MatrixUnit, OfAGpuIsOfferedByWhatItsVendorSays) {
+  DeviceInfo info;
+  info.kind = DeviceKind::gpu;
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::nvidia_mma));
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::intel_xmx_8));
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::amd_wmma));
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::amd_mfma));
+  info.matrix_hints.nvidia_capability = 7;
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::nvidia_mma)) << "bf16 came with 8.0";
+  info.matrix_hints.nvidia_capability = 9;
+  EXPECT_TRUE(op::is_offered(info, MatrixUnit::nvidia_mma));
+  info.matrix_hints = {};
+  info.matrix_hints.intel_matrix_sub_group = 16;
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::intel_xmx_8));
+  EXPECT_TRUE(op::is_offered(info, MatrixUnit::intel_xmx_16));
+  info.matrix_hints = {};
+  info.matrix_hints.amd_architecture = "gfx1101";
+  EXPECT_TRUE(op::is_offered(info, MatrixUnit::amd_wmma));
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::amd_mfma));
+  info.matrix_hints.amd_architecture = "gfx942";
+  EXPECT_TRUE(op::is_offered(info, MatrixUnit::amd_mfma));
+  info.matrix_hints.amd_architecture = "gfx906";
+  EXPECT_FALSE(op::is_offered(info, MatrixUnit::amd_mfma));
+}
+
+TEST(MatrixUnit, OfAGpuIsNotLookedForOnAProcessor) {
+  Device device = open_poisoned(KernelFamily::gpu);
+  if (device.info().kind == DeviceKind::gpu) GTEST_SKIP() << "the first device is a GPU";
+  EXPECT_EQ(op::find_matrix_unit(device.stream()), MatrixUnit::none);
+}
+
 }  // namespace
 }  // namespace motley
