@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/error.h"
+#include "tensor/log.h"
 
 namespace motley {
 namespace {
@@ -52,6 +53,16 @@ void pack(std::span<std::int32_t> packed, const HostBatch& batch, const DeviceBa
 BatchSlot::BatchSlot(Device& device, std::size_t B, std::size_t T)
     : packed_(device.tensor({packed_size(B * T)}, Dtype::i32)), batch_(batch_in(packed_, B, T)) {
   for (Source& source : sources_) source.values.resize(packed_.size());
+}
+
+BatchSlot::~BatchSlot() {
+  try {
+    for (const Source& source : sources_) {
+      if (source.is_read) source.is_read->wait();
+    }
+  } catch (const DeviceError& e) {
+    log::error("a micro-batch did not reach the device: {}", e.what());
+  }
 }
 
 void BatchSlot::start_upload(Stream& s, const HostBatch& batch) {

@@ -35,6 +35,10 @@ struct HostBatch {
 class BatchSlot {
  public:
   BatchSlot(Device& device, std::size_t B, std::size_t T);
+  BatchSlot(const BatchSlot&) = delete;
+  BatchSlot& operator=(const BatchSlot&) = delete;
+  /// Waits for copies that are under way, as they are when a step has failed.
+  ~BatchSlot();
 
   const DeviceBatch& batch() const { return batch_; }
   /// Starts to copy a micro-batch here, after all that was enqueued on `s` before; it is there for

@@ -5,6 +5,7 @@
 #include "dist/agree.h"
 #include "kernels/ops.h"
 #include "tensor/checked.h"
+#include "tensor/log.h"
 
 namespace motley {
 namespace {
@@ -53,6 +54,14 @@ TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& conf
       totals_(device.zeros({2})),
       on_call_([this](const HostCall& call) { call_host(call); }) {
   make_room_for_losses(1);
+}
+
+TrainStep::~TrainStep() {
+  try {
+    if (numbers_read_) numbers_read_->wait();  // the last of them
+  } catch (const DeviceError& e) {
+    log::error("the update did not reach the device: {}", e.what());
+  }
 }
 
 ParamStore& TrainStep::params() {

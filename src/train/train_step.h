@@ -74,6 +74,10 @@ class TrainStep {
   TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
             const DecoderOptions& decoder, const OptimSettings& settings,
             const ReducerOptions& reducer = {});
+  TrainStep(const TrainStep&) = delete;
+  TrainStep& operator=(const TrainStep&) = delete;
+  /// Waits for copies that are under way, as they are when a step has failed.
+  ~TrainStep();
 
   /// Gives a leaf of the step. Those of this rank are asked for one by one, in rising order.
   using MakeLeaf = std::function<Batch(std::size_t leaf)>;
