@@ -9,92 +9,79 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
   const std::uint64_t size = w.size();
 #if defined(MISSING_BUFFER)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #elif defined(MISSING_NUMBER)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f});
+         k::sgd_gpu{
+             .w = w, .m = m, .g = g, .control = control, .size = size, .decays = std::uint32_t{1}});
 #elif defined(MISNAMED)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .inertia = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .inertia = 0.9f,
+                    .decays = std::uint32_t{1}});
 #elif defined(MISORDERED)
   launch(s, {},
-         k::sgd_update{.m = m,
-                       .w = w,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.m = m,
+                    .w = w,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #elif defined(WRONG_NUMBER_TYPE)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9,
+                    .decays = std::uint32_t{1}});
 #elif defined(NARROWER_NUMBER)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = 256u,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = 256u,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #elif defined(NUMBER_FOR_BUFFER)
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = 1.0f,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .g = 1.0f,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #elif defined(CONST_OUTPUT)
   launch(s, {},
-         k::sgd_update{.w = g,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = g,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #else
   launch(s, {},
-         k::sgd_update{.w = w,
-                       .m = m,
-                       .g = g,
-                       .control = control,
-                       .size = size,
-                       .momentum = 0.9f,
-                       .keep = 1.0f,
-                       .rate = 0.1f});
+         k::sgd_gpu{.w = w,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    .decays = std::uint32_t{1}});
 #endif
 }
 
