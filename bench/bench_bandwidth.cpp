@@ -9,6 +9,7 @@
 
 #include "bench/bandwidth_rows.h"
 #include "bench/paired.h"
+#include "bench/run_options.h"
 #include "dist/self_comm.h"
 #include "kernels/ops.h"
 #include "launch/open_device.h"
@@ -96,24 +97,18 @@ int main(int argc, char** argv) try {
   options.add_options()("op", "only this one", cxxopts::value<std::string>()->default_value(""))(
       "mib", "of a tensor of floats; several times the last cache",
       cxxopts::value<std::size_t>()->default_value("128"))(
-      "rounds", "of each op", cxxopts::value<std::size_t>()->default_value("9"))(
-      "device", "as --device.use of motley train",
-      cxxopts::value<std::string>()->default_value("auto"))(
-      "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
-      "h,help", "this text");
+      "rounds", "of each op", cxxopts::value<std::size_t>()->default_value("9"));
+  motley::bench::add_device_options(options);
   const auto parsed = options.parse(argc, argv);
   if (parsed.count("help") > 0) {
     fmt::print("{}", options.help());
     return 0;
   }
-  motley::DeviceChoiceSettings choice;
-  choice.use = parsed["device"].as<std::string>();
-  choice.kernels = parsed["kernels"].as<std::string>();
   return motley::bench::run(
       {.op = parsed["op"].as<std::string>(),
        .mib = std::max<std::size_t>(1, parsed["mib"].as<std::size_t>()),
        .rounds = std::max<std::size_t>(1, parsed["rounds"].as<std::size_t>())},
-      choice);
+      motley::bench::device_choice(parsed));
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_bandwidth: {}\n", e.what());
   return 1;

@@ -1,5 +1,5 @@
 # The products of training steps, against OpenBLAS where it is installed.
-add_executable(bench_gemm bench_gemm.cpp openblas.cpp paired.cpp products.cpp workload.cpp
+add_executable(bench_gemm bench_gemm.cpp openblas.cpp paired.cpp workload.cpp
   ${PROJECT_SOURCE_DIR}/launch/open_device.cpp)
 target_include_directories(bench_gemm PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(bench_gemm PRIVATE motley motley_options cxxopts::cxxopts nlohmann_json::nlohmann_json

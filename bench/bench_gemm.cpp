@@ -14,10 +14,12 @@
 
 #include "bench/openblas.h"
 #include "bench/paired.h"
-#include "bench/products.h"
+#include "bench/run_options.h"
+#include "bench/workload.h"
 #include "dist/self_comm.h"
 #include "kernels/peak.h"
 #include "launch/open_device.h"
+#include "model/products.h"
 #include "tensor/clock.h"
 #include "tests/hashed.h"
 
@@ -38,6 +40,12 @@ struct Options {
   std::size_t rounds;
 };
 
+/// As OpenBLAS's users call it: y = x w^T, dx = dy w, dw += dy^T x.
+std::string_view form_of(Transpose transpose) {
+  if (transpose == Transpose::a) return "TN";
+  return transpose == Transpose::b ? "NT" : "NN";
+}
+
 std::vector<float> values(std::size_t size, std::uint32_t stream) {
   std::vector<float> result(size);
   for (std::size_t i = 0; i < size; ++i) {
@@ -50,39 +58,42 @@ std::vector<float> values(std::size_t size, std::uint32_t stream) {
 /// The matrices of a product, on the host and on the device.
 class Operands {
  public:
-  Operands(Stream& s, const Product& p, Dtype dtype)
+  Operands(Stream& s, const GemmShape& p)
       : s_(s),
-        product_(p),
+        p_(p),
         a_(values(p.M * p.K, 1)),
         b_(values(p.K * p.N, 2)),
         c_(p.M * p.N),
         // Of a linear layer the weights are floats, and so are their gradients.
-        device_a_(written(p.a_shape(), a_, dtype)),
-        device_b_(written(p.b_shape(), b_, p.transposes_a() ? dtype : Dtype::f32)),
-        device_c_(written({p.M, p.N}, c_, p.transposes_a() ? Dtype::f32 : dtype)) {}
+        device_a_(written(p.a_shape(), a_, p.dtype)),
+        device_b_(written(p.b_shape(), b_, is_dw() ? p.dtype : Dtype::f32)),
+        device_c_(written({p.M, p.N}, c_, is_dw() ? Dtype::f32 : p.dtype)) {}
 
   void multiply() {
-    op::matmul(s_, device_c_, device_a_, device_b_, product_.transpose(), product_.into());
+    op::matmul(s_, device_c_, device_a_, device_b_, p_.transpose,
+               is_dw() ? op::Into::accumulate : op::Into::replace);
   }
   void multiply(const OpenBlas& blas) {
-    blas.multiply(c_.data(), a_.data(), b_.data(), product_.M, product_.N, product_.K,
-                  product_.transposes_a(), product_.transposes_b(),
-                  product_.into() == op::Into::accumulate ? 1.0f : 0.0f);
+    blas.multiply(c_.data(), a_.data(), b_.data(), p_.M, p_.N, p_.K, is_dw(),
+                  p_.transpose == Transpose::b, is_dw() ? 1.0f : 0.0f);
   }
   /// Both have multiplied once. Throws when they did not come to the same.
   void compare() {
     std::vector<float> ours(c_.size());
     s_.read<float>(ours, device_c_);
-    const double bound = 1e-5 * std::sqrt(static_cast<double>(product_.K));
+    const double bound = 1e-5 * std::sqrt(static_cast<double>(p_.K));
     for (std::size_t i = 0; i < c_.size(); ++i) {
       require<DeviceError>(
           std::abs(static_cast<double>(ours[i]) - static_cast<double>(c_[i])) < bound,
-          "bench.product", "{} {}: element {} is {}, OpenBLAS says {}", product_.layer,
-          product_.form, i, ours[i], c_[i]);
+          "bench.product", "{} {} x {} x {}: element {} is {}, OpenBLAS says {}",
+          form_of(p_.transpose), p_.M, p_.N, p_.K, i, ours[i], c_[i]);
     }
   }
 
  private:
+  /// Then c is added to.
+  bool is_dw() const { return p_.transpose == Transpose::a; }
+
   Tensor written(const Shape& shape, const std::vector<float>& from, Dtype dtype) {
     Tensor tensor = s_.device().tensor(shape);
     s_.write<float>(tensor, from);
@@ -93,7 +104,7 @@ class Operands {
   }
 
   Stream& s_;
-  const Product& product_;
+  const GemmShape p_;
   std::vector<float> a_;
   std::vector<float> b_;
   std::vector<float> c_;
@@ -119,7 +130,8 @@ Contender warmed_up(std::string name, std::function<void(std::size_t)> work) {
 
 ordered_json measure(Communicator& comm, Stream& s, const Product& product, const OpenBlas* blas,
                      const Options& options) {
-  Operands operands(s, product, options.dtype);
+  const GemmShape& shape = product.shape;
+  Operands operands(s, shape);
   std::vector<Contender> contenders{warmed_up("motley", [&](std::size_t times) {
     for (std::size_t i = 0; i < times; ++i) operands.multiply();
     s.finish();
@@ -133,20 +145,20 @@ ordered_json measure(Communicator& comm, Stream& s, const Product& product, cons
     }));
   }
   const auto times =
-      std::max<std::size_t>(1, static_cast<std::size_t>(flops_of_a_turn / product.flops()));
+      std::max<std::size_t>(1, static_cast<std::size_t>(flops_of_a_turn / shape.flops()));
   const auto timings = time_paired(comm, contenders, options.rounds, times);
-  ordered_json row{{"layer", product.layer},
-                   {"form", product.form},
-                   {"M", product.M},
-                   {"N", product.N},
-                   {"K", product.K},
+  ordered_json row{{"product", product.name},
+                   {"form", form_of(shape.transpose)},
+                   {"M", shape.M},
+                   {"N", shape.N},
+                   {"K", shape.K},
                    {"count", product.count},
                    {"seconds", timings[0].median()},
-                   {"gflops", product.flops() / timings[0].median() * 1e-9}};
+                   {"gflops", shape.flops() / timings[0].median() * 1e-9}};
   if (blas == nullptr) return row;
   const auto ratio = ratios(timings[0], timings[1]);
   row["openblas_seconds"] = timings[1].median();
-  row["openblas_gflops"] = product.flops() / timings[1].median() * 1e-9;
+  row["openblas_gflops"] = shape.flops() / timings[1].median() * 1e-9;
   row["ratio"] = median(ratio);
   row["ratio_least"] = ratio.front();
   row["ratio_most"] = ratio.back();
@@ -154,7 +166,7 @@ ordered_json measure(Communicator& comm, Stream& s, const Product& product, cons
 }
 
 void print(const ordered_json& row) {
-  fmt::print(stderr, "{:<9} {:<3} {:6} {:6} {:6} {:9.1f}", row["layer"].get<std::string>(),
+  fmt::print(stderr, "{:<26} {:<3} {:6} {:6} {:6} {:9.1f}", row["product"].get<std::string>(),
              row["form"].get<std::string>(), row["M"].get<int>(), row["N"].get<int>(),
              row["K"].get<int>(), row["gflops"].get<double>());
   if (row.contains("ratio"))
@@ -209,10 +221,12 @@ int run(const Options& options, const DeviceChoiceSettings& choice) {
       {"device", device->info().name},     {"driver", device->info().driver},
       {"rounds", options.rounds},          {"openblas", blas ? blas->version() : "none"},
       {"products", ordered_json::array()}};
-  fmt::print(stderr, "{}, {}{}\n{:<9} {:<3} {:>6} {:>6} {:>6} {:>9} {:>9} {:>6}\n",
+  fmt::print(stderr, "{}, {}{}\n{:<26} {:<3} {:>6} {:>6} {:>6} {:>9} {:>9} {:>6}\n",
              options.workload.name, name_of(options.dtype), blas ? ", " + blas->version() : "",
-             "layer", "", "M", "N", "K", "GFLOP/s", blas ? "OpenBLAS" : "", blas ? "ratio" : "");
-  for (const Product& product : products_of(options.workload, options.dtype)) {
+             "product", "", "M", "N", "K", "GFLOP/s", blas ? "OpenBLAS" : "", blas ? "ratio" : "");
+  const Workload& workload = options.workload;
+  for (const Product& product :
+       training_products(workload.model, workload.B, workload.T, options.dtype)) {
     root["products"].push_back(
         measure(comm, device->stream(), product, blas ? &*blas : nullptr, options));
     print(root["products"].back());
@@ -233,30 +247,21 @@ int main(int argc, char** argv) try {
   // milliseconds after each turn. Read when PoCL starts; right for the only process of a machine.
   ::setenv("POCL_AFFINITY", "1", 0);
   cxxopts::Options options("bench_gemm", "Speed of the products of a training step");
-  options.add_options()("workload", "w1, w2 or w3",
-                        cxxopts::value<std::string>()->default_value("w1"))(
-      "dtype", "of activations, f32 or bf16", cxxopts::value<std::string>()->default_value("f32"))(
-      "rounds", "of each product", cxxopts::value<std::size_t>()->default_value("5"))(
-      "device", "as --device.use of motley train",
-      cxxopts::value<std::string>()->default_value("auto"))(
-      "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
-      "h,help", "this text");
+  motley::bench::add_workload_option(options);
+  options.add_options()("rounds", "of each product",
+                        cxxopts::value<std::size_t>()->default_value("5"));
+  motley::bench::add_dtype_option(options);
+  motley::bench::add_device_options(options);
   const auto parsed = options.parse(argc, argv);
   if (parsed.count("help") > 0) {
     fmt::print("{}", options.help());
     return 0;
   }
-  const std::string dtype = parsed["dtype"].as<std::string>();
-  motley::require<motley::ConfigError>(dtype == "f32" || dtype == "bf16", "bench.dtype",
-                                       "'{}' is no dtype of activations; give f32 or bf16", dtype);
-  motley::DeviceChoiceSettings choice;
-  choice.use = parsed["device"].as<std::string>();
-  choice.kernels = parsed["kernels"].as<std::string>();
   return motley::bench::run(
       {.workload = motley::bench::find_workload(parsed["workload"].as<std::string>()),
-       .dtype = dtype == "f32" ? motley::Dtype::f32 : motley::Dtype::bf16,
+       .dtype = motley::bench::chosen_dtype(parsed),
        .rounds = std::max<std::size_t>(1, parsed["rounds"].as<std::size_t>())},
-      choice);
+      motley::bench::device_choice(parsed));
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_gemm: {}\n", e.what());
   return 1;

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "bench/run_options.h"
 #include "bench/workload.h"
 #include "dist/self_comm.h"
 #include "kernels/peak.h"
@@ -92,32 +93,23 @@ int run(const bench::Workload& workload, std::size_t steps, const DecoderOptions
 
 int main(int argc, char** argv) try {
   cxxopts::Options options("bench_train", "Speed of one training step");
-  options.add_options()("workload", "w1, w2 or w3",
-                        cxxopts::value<std::string>()->default_value("w1"))(
-      "steps", "measured steps", cxxopts::value<std::size_t>()->default_value("20"))(
-      "dtype", "of activations, f32 or bf16", cxxopts::value<std::string>()->default_value("f32"))(
+  motley::bench::add_workload_option(options);
+  options.add_options()("steps", "measured steps",
+                        cxxopts::value<std::size_t>()->default_value("20"))(
       "recompute", "what backward computes again: none, attention or block",
-      cxxopts::value<std::string>()->default_value("none"))(
-      "device", "as --device.use of motley train",
-      cxxopts::value<std::string>()->default_value("auto"))(
-      "kernels", "auto, cpu or gpu", cxxopts::value<std::string>()->default_value("auto"))(
-      "h,help", "this text");
+      cxxopts::value<std::string>()->default_value("none"));
+  motley::bench::add_dtype_option(options);
+  motley::bench::add_device_options(options);
   const auto parsed = options.parse(argc, argv);
   if (parsed.count("help") > 0) {
     fmt::print("{}", options.help());
     return 0;
   }
-  const std::string dtype = parsed["dtype"].as<std::string>();
-  motley::require<motley::ConfigError>(dtype == "f32" || dtype == "bf16", "bench.dtype",
-                                       "'{}' is no dtype of activations; give f32 or bf16", dtype);
-  motley::DeviceChoiceSettings choice;
-  choice.use = parsed["device"].as<std::string>();
-  choice.kernels = parsed["kernels"].as<std::string>();
   return motley::run(motley::bench::find_workload(parsed["workload"].as<std::string>()),
                      std::max<std::size_t>(1, parsed["steps"].as<std::size_t>()),
                      {.recompute = motley::recompute_of(parsed["recompute"].as<std::string>()),
-                      .dtype = dtype == "f32" ? motley::Dtype::f32 : motley::Dtype::bf16},
-                     choice);
+                      .dtype = motley::bench::chosen_dtype(parsed)},
+                     motley::bench::device_choice(parsed));
 } catch (const std::exception& e) {
   fmt::print(stderr, "bench_train: {}\n", e.what());
   return 1;

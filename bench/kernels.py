@@ -69,13 +69,15 @@ def attention(args, torch, dtype):
 def products(args, torch, workload):
     times = Times()
     for _ in range(args.rounds):
+        names = {}
         for row in run([args.build / "bench/bench_gemm", "--workload", workload, "--dtype", "bf16",
                         "--rounds", "3"])["products"]:
-            times.ours.setdefault(f"{row['layer']} {row['form']}", []).append(row["seconds"])
+            names[f"{row['form']}:{row['M']}x{row['N']}x{row['K']}"] = row["product"]
+            times.ours.setdefault(row["product"], []).append(row["seconds"])
         if torch:
-            for row in run([args.python, ROOT / "bench/torch_kernels.py", "products", "--workload", workload,
-                            "--bf16", "--repeats", "3"])["results"]:
-                times.theirs.setdefault(f"{row['layer']} {row['form']}", []).append(row["seconds"])
+            for row in run([args.python, ROOT / "bench/torch_kernels.py", "products", "--bf16", "--repeats", "3",
+                            "--shapes", *names])["results"]:
+                times.theirs.setdefault(names[row["shape"]], []).append(row["seconds"])
     times.show(f"products of {workload} in bf16, packing included")
 
 

@@ -2,7 +2,7 @@
 """PyTorch's times, as JSON, for what bench_ops and bench_gemm measure:
 
     OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_kernels.py attention [--bf16] [--repeats N] [--threads N]
-    OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_kernels.py products [--workload w1] [--bf16] ...
+    OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_kernels.py products --shapes NT:2048x1152x384 ... [--bf16] ...
 
 bench/kernels.py runs both sides in turn. Attention is causal and eager, as bench/torch_train.py has it, from q, k and v
 that lie apart already: their split from the packed rows, which Motley's time has in it, does not count.
@@ -15,11 +15,8 @@ import time
 
 import torch
 
-from torch_train import WORKLOADS
-
 WARM_UP = 2
 ATTENTION = [(8, 256, 6, 6, 64), (1, 1024, 12, 12, 64), (2, 1024, 8, 2, 64)]  # as in tests/ops/attention_case.cpp
-CHUNK_BYTES, MIN_CHUNK_ROWS = 32 << 20, 64  # as in bench/products.cpp
 
 
 def median_seconds(repeats, prepare, run):
@@ -56,30 +53,26 @@ def attention(args, dtype):
 
 
 def products(args, dtype):
-    m = WORKLOADS[args.workload]
-    N, C, D = m["B"] * m["T"], m["width"], m["width"] // m["heads"]
-    chunk = CHUNK_BYTES // (2 if args.bf16 else 4) // m["vocab"] // MIN_CHUNK_ROWS * MIN_CHUNK_ROWS
-    layers = [("attn.qkv", N, C + 2 * m["kv_heads"] * D, C), ("attn.out", N, C, C),
-              ("mlp.up", N, m["mlp"] * (1 if m["family"] == "gpt2" else 2), C), ("mlp.down", N, C, m["mlp"]),
-              ("head", min(N, max(chunk, MIN_CHUNK_ROWS)), m["vocab"], C)]
     rows = []
-    for layer, n, o, i in layers:
-        x, w, dy = torch.randn(n, i, dtype=dtype), torch.randn(o, i, dtype=dtype), torch.randn(n, o, dtype=dtype)
-        times = max(1, int(4e9 / (2 * n * o * i)))
-        for form, run in (("NT", lambda: x @ w.t()), ("NN", lambda: dy @ w), ("TN", lambda: dy.t() @ x)):
-            def several(_, run=run):
-                for _ in range(times):
-                    run()
+    for text in args.shapes:
+        form, sizes = text.split(":")
+        m, n, k = map(int, sizes.split("x"))
+        a = torch.randn(k, m, dtype=dtype).t() if form == "TN" else torch.randn(m, k, dtype=dtype)
+        b = torch.randn(n, k, dtype=dtype).t() if form == "NT" else torch.randn(k, n, dtype=dtype)
+        times = max(1, int(4e9 / (2 * m * n * k)))
 
-            rows.append({"layer": layer, "form": form,
-                         "seconds": median_seconds(args.repeats, lambda: None, several) / times})
+        def several(_, a=a, b=b, times=times):
+            for _ in range(times):
+                a @ b
+
+        rows.append({"shape": text, "seconds": median_seconds(args.repeats, lambda: None, several) / times})
     return rows
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["attention", "products"])
-    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="w1")
+    parser.add_argument("--shapes", nargs="*", default=[], help="FORM:MxNxK, as bench_gemm says them")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/gemm.h"
+#include "tensor/checked.h"
 
 namespace motley::op {
 
@@ -15,6 +16,11 @@ inline void check_sizes(const GemmProblem& p) {
   require<ShapeError>(std::max({p.M, p.N, p.K}) <= max_size, "op.shape",
                       "a product of M={}, N={}, K={}: a size is above {}; split it", p.M, p.N, p.K,
                       max_size);
+}
+
+/// As definitions take it.
+inline std::int64_t i64(std::size_t value) {
+  return narrow<std::int64_t>(value);
 }
 
 /// 1 where all rows of a matrix start at multiples of `elements`, as wide accesses need it: buffers

@@ -45,10 +45,6 @@ constexpr std::array<UnitTraits, 5> all_traits{{
 constexpr std::size_t vector = 8;
 constexpr std::size_t pair = 2;
 
-std::int64_t i64(std::size_t value) {
-  return narrow<std::int64_t>(value);
-}
-
 /// The large tiles where they keep all compute units busy.
 const MatrixPlan& plan_for(const UnitTraits& traits, const DeviceInfo& info, std::size_t M,
                            std::size_t N) {

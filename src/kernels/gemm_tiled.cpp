@@ -25,10 +25,6 @@ constexpr std::size_t padding = 4;
 // What kernels move at once.
 constexpr std::size_t vector = 4;
 
-std::int64_t i64(std::size_t value) {
-  return narrow<std::int64_t>(value);
-}
-
 class TiledGemm : public GemmProvider {
  public:
   std::string_view name() const override { return "tiled"; }

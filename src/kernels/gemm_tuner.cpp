@@ -29,14 +29,6 @@ struct Matrices {
   Tensor b;
 };
 
-Shape shape_of_a(const GemmShape& p) {
-  return p.transpose == Transpose::a ? Shape{p.K, p.M} : Shape{p.M, p.K};
-}
-
-Shape shape_of_b(const GemmShape& p) {
-  return p.transpose == Transpose::b ? Shape{p.N, p.K} : Shape{p.K, p.N};
-}
-
 /// `values` where they are to be of another dtype.
 Tensor stored_as(Stream& s, Tensor values, Dtype dtype) {
   if (values.dtype() == dtype) return values;
@@ -107,8 +99,8 @@ class ProductTimer {
         shape_(shape),
         matrices_{s.device().tensor({shape.M, shape.N},
                                     shape.transpose == Transpose::a ? Dtype::f32 : shape.dtype),
-                  random_tensor(s, shape_of_a(shape), shape.dtype, 1),
-                  random_tensor(s, shape_of_b(shape), dtype_of_b(shape), 2)} {}
+                  random_tensor(s, shape.a_shape(), shape.dtype, 1),
+                  random_tensor(s, shape.b_shape(), dtype_of_b(shape), 2)} {}
 
   /// As MeasurePlan.
   std::optional<double> seconds(const GemmPlan& plan) {
@@ -170,10 +162,10 @@ bool is_right(Stream& s, const GemmShape& shape, const GemmPlan& plan) {
   small.N = std::min(shape.N, tiles(plan.tile_columns));
   small.K = std::min(shape.K, plan.k_block + check_k_beside);
   s.device().set_gemm_plans({{small, plan}});
-  const std::vector<float> a = integers(shape_of_a(small), 1);
-  const std::vector<float> b = integers(shape_of_b(small), 2);
-  const Tensor device_a = tensor_of(s, shape_of_a(small), small.dtype, a);
-  const Tensor device_b = tensor_of(s, shape_of_b(small), dtype_of_b(small), b);
+  const std::vector<float> a = integers(small.a_shape(), 1);
+  const std::vector<float> b = integers(small.b_shape(), 2);
+  const Tensor device_a = tensor_of(s, small.a_shape(), small.dtype, a);
+  const Tensor device_b = tensor_of(s, small.b_shape(), dtype_of_b(small), b);
   Tensor c = s.device().tensor({small.M, small.N});
   matmul(s, c, device_a, device_b, small.transpose, Into::replace);
   std::vector<float> values(c.size());

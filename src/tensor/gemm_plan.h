@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tensor/dtype.h"
+#include "tensor/shape.h"
 
 namespace motley {
 
@@ -21,6 +22,8 @@ struct GemmShape {
   std::size_t K = 0;
 
   auto operator<=>(const GemmShape&) const = default;  // NOLINT(modernize-use-nullptr): is wrong
+  Shape a_shape() const { return transpose == Transpose::a ? Shape{K, M} : Shape{M, K}; }
+  Shape b_shape() const { return transpose == Transpose::b ? Shape{N, K} : Shape{K, N}; }
   double flops() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
   }

@@ -234,6 +234,12 @@ Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const 
   return Event(std::move(done));
 }
 
+void Stream::order_after(const Event& event) {
+  const WaitList wait(&event);
+  check_cl(clEnqueueBarrierWithWaitList(queue_(), wait.size, wait.data(), nullptr),
+           "clEnqueueBarrierWithWaitList");
+}
+
 Event Stream::start_map(void*& data, const Tensor& tensor, const Event* after) {
   check_not_recording("memory for the host");
   check_part(tensor, 0, tensor.bytes());

@@ -33,10 +33,6 @@ Batch stand_in() {
 
 }  // namespace
 
-DeviceBatch upload(Device& device, const Batch& batch) {
-  return upload_batch(device, batch.num_sequences, batch.sequence_length, host_batch(batch));
-}
-
 TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
                      const DecoderOptions& decoder, const OptimSettings& settings,
                      const ReducerOptions& reducer)
@@ -110,20 +106,23 @@ StepResult TrainStep::run(const LeafPlan& plan, const MakeLeaf& make_leaf, const
   return result;
 }
 
-TrainStep::LeafWork& TrainStep::leaf_work(MicroBatchShape shape) {
+TrainStep::LeafWork* TrainStep::find_leaf_work(MicroBatchShape shape) const {
   for (const auto& work : leaf_works_) {
-    if (work->shape.B == shape.B && work->shape.T == shape.T) return *work;
+    if (work->shape.B == shape.B && work->shape.T == shape.T) return work.get();
   }
+  return nullptr;
+}
+
+TrainStep::LeafWork& TrainStep::leaf_work(MicroBatchShape shape) {
+  if (LeafWork* known = find_leaf_work(shape)) return *known;
   auto work = std::make_unique<LeafWork>(device_, shape);
   record_leaf(*work);
   return *leaf_works_.emplace_back(std::move(work));
 }
 
 const Recording* TrainStep::recording_of(MicroBatchShape shape) const {
-  for (const auto& work : leaf_works_) {
-    if (work->shape.B == shape.B && work->shape.T == shape.T) return &*work->recording;
-  }
-  return nullptr;
+  const LeafWork* work = find_leaf_work(shape);
+  return work != nullptr ? &*work->recording : nullptr;
 }
 
 void TrainStep::record_leaf(LeafWork& work) {
@@ -183,9 +182,6 @@ TrainStep::Report TrainStep::accumulate_gradients(const std::vector<std::size_t>
     if (hooks_.after_leaf) hooks_.after_leaf();
   }
   reducer_.finish_reduce();
-  const GradientReducer::NonFinite bad = reducer_.count_non_finite();
-  report.non_finite = bad.count;
-  report.first_bad_bucket = bad.first_bucket;
   const GradientReducer::Times times = reducer_.take_times();
   report.times.exposed = times.exposed;
   report.times.compute = times.compute - report.times.io;
@@ -240,12 +236,13 @@ void TrainStep::update(const Told& told, const UpdateStep& step) {
   if (numbers_read_) numbers_read_->wait();
   if (!told.sums.empty()) {
     all_sums_values_ = told.sums;
-    s.start_write(all_sums_, 0, std::as_bytes(std::span(all_sums_values_)));
+    s.order_after(s.start_write(all_sums_, 0, std::as_bytes(std::span(all_sums_values_))));
   }
   numbers_ = optimizer_.numbers(step);
   numbers_.one_over_tokens = static_cast<float>(1.0 / static_cast<double>(tokens));
   numbers_read_ = s.start_write(control_.slice(op::numbers_begin, op::control_size), 0,
                                 std::as_bytes(std::span(&numbers_, 1)));
+  s.order_after(*numbers_read_);
   if (!update_work_) record_update();
   update_work_->replay();
 }

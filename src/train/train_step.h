@@ -141,6 +141,8 @@ class TrainStep {
     LeafWork(Device& device, MicroBatchShape of) : shape(of), batch(device, of.B, of.T) {}
   };
 
+  /// Null where there is none yet.
+  LeafWork* find_leaf_work(MicroBatchShape shape) const;
   LeafWork& leaf_work(MicroBatchShape shape);
   void record_leaf(LeafWork& work);
   void call_host(const HostCall& call);
@@ -150,7 +152,7 @@ class TrainStep {
   static std::size_t num_chunks_of(const Range& range);
   std::size_t num_owned_chunks(std::size_t rank) const;
   void sum_owned_squares();
-  Told tell_all(const LeafDeal& deal, const Report& mine);
+  Told tell_all(const LeafDeal& deal, Report mine);
   void place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const;
   void update(const Told& told, const UpdateStep& step);
   void record_update();
@@ -188,8 +190,5 @@ class TrainStep {
   std::optional<Event> numbers_read_;   // by the device
   std::vector<float> all_sums_values_;  // what all_sums_ is written from
 };
-
-/// A micro-batch of the host on the device.
-DeviceBatch upload(Device& device, const Batch& batch);
 
 }  // namespace motley

@@ -35,7 +35,7 @@ std::size_t TrainStep::num_owned_chunks(std::size_t rank) const {
   return chunks;
 }
 
-TrainStep::Told TrainStep::tell_all(const LeafDeal& deal, const Report& mine) {
+TrainStep::Told TrainStep::tell_all(const LeafDeal& deal, Report mine) {
   std::vector<std::vector<std::size_t>> leaves;  // by rank
   leaves.reserve(static_cast<std::size_t>(comm_.size()));
   for (int rank = 0; rank < comm_.size(); ++rank) leaves.push_back(deal.leaves(rank));
@@ -43,14 +43,20 @@ TrainStep::Told TrainStep::tell_all(const LeafDeal& deal, const Report& mine) {
   Stream& s = device_.stream();
   std::vector<float> sums(owned_sums_.size());
   std::vector<float> losses(leaves[me].size());
-  const auto start_read = [&s](std::vector<float>& values, const Tensor& from) {
-    if (!values.empty()) s.start_read(std::as_writable_bytes(std::span(values)), from, 0);
+  std::vector<Event> reads;
+  const auto start_read = [&](std::vector<float>& values, const Tensor& from) {
+    if (!values.empty())
+      reads.push_back(s.start_read(std::as_writable_bytes(std::span(values)), from, 0));
   };
   start_read(sums, owned_sums_);
   start_read(losses, losses_.slice(0, losses.size()));
-  s.finish();
+  // Waits, after which the others are as good as done.
+  const GradientReducer::NonFinite bad = reducer_.count_non_finite();
+  for (const Event& read : reads) read.wait();
+  mine.non_finite = bad.count;
+  mine.first_bad_bucket = bad.first_bucket;
   std::vector<std::byte> bytes;
-  append(bytes, std::span(&mine, 1));
+  append(bytes, std::span<const Report>(&mine, 1));
   append(bytes, std::span<const float>(losses));
   append(bytes, std::span<const float>(sums));
   std::vector<Range> shards;

@@ -62,9 +62,9 @@ struct Evaluator {
   double mean_loss(const Dataset& dataset, std::size_t samples) {
     double sum = 0;
     for (std::uint64_t i = 0; i < samples; ++i) {
+      const Batch batch = make_batch(dataset, std::span(&i, 1), {1, T});
       Tensor loss = device.zeros({1});
-      decoder.evaluate(device.stream(),
-                       upload(device, make_batch(dataset, std::span(&i, 1), {1, T})), loss);
+      decoder.evaluate(device.stream(), upload_batch(device, 1, T, host_batch(batch)), loss);
       sum += test::read(device.stream(), loss)[0];
     }
     return sum / static_cast<double>(samples * T);
