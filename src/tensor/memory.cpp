@@ -48,13 +48,14 @@ class PoolState {
     free_.emplace(bytes, std::move(buffer));
   }
 
-  cl::Buffer wrap(std::span<std::byte> memory) {
+  cl::Buffer wrap(std::span<std::byte> memory, std::shared_ptr<const void> owner) {
     cl_int code = CL_SUCCESS;
     cl::Buffer buffer(context_, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, memory.size(),
                       memory.data(), &code);
     require<DeviceError>(code == CL_SUCCESS, "memory.wrap",
                          "the device cannot use {} bytes of host memory as a buffer: {}",
                          memory.size(), cl_error_name(code));
+    keep_until_gone(buffer, std::move(owner));
     const std::lock_guard lock(mutex_);
     statistics_.in_use += memory.size();
     statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
@@ -104,6 +105,17 @@ class PoolState {
     free_.clear();
   }
 
+  /// Commands that are queued keep a buffer alive, but not the host memory under it.
+  static void keep_until_gone(const cl::Buffer& buffer, std::shared_ptr<const void> owner) {
+    auto kept = std::make_unique<std::shared_ptr<const void>>(std::move(owner));
+    check_cl(clSetMemObjectDestructorCallback(
+                 buffer(),
+                 [](cl_mem, void* data) { delete static_cast<std::shared_ptr<const void>*>(data); },
+                 kept.get()),
+             "clSetMemObjectDestructorCallback");
+    static_cast<void>(kept.release());  // the callback has it
+  }
+
   cl::Context context_;
   std::size_t max_allocation_;
   mutable std::mutex mutex_;
@@ -122,7 +134,7 @@ const cl::Buffer& Lease::buffer() const {
 Lease::~Lease() {
   if (lives_) {
     lives_->end(block_);
-  } else if (host_memory_) {
+  } else if (is_wrapped_) {
     pool_->forget(bytes_);
   } else {
     pool_->give(std::move(buffer_), bytes_);
@@ -134,13 +146,13 @@ MemoryPool::MemoryPool(cl::Context context, std::size_t max_allocation)
 
 std::shared_ptr<const Lease> MemoryPool::lease(std::size_t bytes) {
   auto [buffer, size] = state_->take(bytes);
-  return std::make_shared<const Lease>(state_, std::move(buffer), size);
+  return std::make_shared<const Lease>(state_, std::move(buffer), size, false);
 }
 
 std::shared_ptr<const Lease> MemoryPool::wrap(std::span<std::byte> memory,
                                               std::shared_ptr<const void> owner) {
-  return std::make_shared<const Lease>(state_, state_->wrap(memory), memory.size(),
-                                       std::move(owner));
+  return std::make_shared<const Lease>(state_, state_->wrap(memory, std::move(owner)),
+                                       memory.size(), true);
 }
 
 MemoryStatistics MemoryPool::statistics() const {

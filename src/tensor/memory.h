@@ -28,14 +28,12 @@ class PoolState;
 /// One borrowed buffer.
 class Lease {
  public:
-  /// host_memory: what keeps the host memory under the buffer alive, if the pool did not allocate
-  /// it.
-  Lease(std::shared_ptr<PoolState> pool, cl::Buffer buffer, std::size_t bytes,
-        std::shared_ptr<const void> host_memory = nullptr)
+  /// is_wrapped: the buffer is over host memory of others and is not handed out again.
+  Lease(std::shared_ptr<PoolState> pool, cl::Buffer buffer, std::size_t bytes, bool is_wrapped)
       : pool_(std::move(pool)),
-        host_memory_(std::move(host_memory)),
         buffer_(std::move(buffer)),
-        bytes_(bytes) {}
+        bytes_(bytes),
+        is_wrapped_(is_wrapped) {}
   /// Of a block that is being planned (tensor/recording.h) and never has a buffer of its own.
   Lease(std::shared_ptr<BlockLives> lives, std::size_t block, std::size_t bytes)
       : lives_(std::move(lives)), block_(block), bytes_(bytes) {}
@@ -51,11 +49,11 @@ class Lease {
 
  private:
   std::shared_ptr<PoolState> pool_;
-  std::shared_ptr<const void> host_memory_;  // outlives the buffer
   cl::Buffer buffer_;
   std::shared_ptr<BlockLives> lives_;
   std::size_t block_ = 0;
   std::size_t bytes_;
+  bool is_wrapped_ = false;
 };
 
 /// Reuses freed blocks for requests of nearly their size. Thread-safe.
@@ -71,8 +69,10 @@ class MemoryPool {
   /// out.
   std::shared_ptr<const Lease> lease(std::size_t bytes);
   /// A buffer over host memory, which CPU and unified-memory devices use in place; it counts as in
-  /// use and is never handed out again. `memory` starts at a page and is kept alive by `owner`; the
-  /// same memory may not be under two buffers of one context. Throws DeviceError.
+  /// use and is never handed out again. `memory` starts at a page and is kept alive by `owner`, of
+  /// which the buffer holds a copy until the last command that uses it is done: its end may come on
+  /// a thread of the driver. The same memory may not be under two buffers of one context. Throws
+  /// DeviceError.
   std::shared_ptr<const Lease> wrap(std::span<std::byte> memory, std::shared_ptr<const void> owner);
   MemoryStatistics statistics() const;
   /// Forgets the highest amount in use so far.

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
 #include <optional>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -46,6 +50,26 @@ TEST(Tensor, OutlivesItsDevice) {
     survivor = device.zeros({4});
   }
   EXPECT_NE(survivor->mem(), nullptr);
+}
+
+TEST(Tensor, HostMemoryUnderItOutlivesQueuedCommands) {
+  Device device = open_first();
+  Stream& s = device.stream();
+  constexpr std::size_t size = 4096;
+  alignas(memory_granule) static std::array<float, size> memory;
+  const cl::UserEvent gate(device.context());
+  s.order_after(Event(gate));
+  auto owner = std::make_shared<const int>();
+  const std::weak_ptr<const int> is_owned = owner;
+  {
+    Tensor wrapped = device.wrap(memory, std::move(owner));
+    s.fill(wrapped, 1);
+  }
+  EXPECT_FALSE(is_owned.expired()) << "a command that writes there is still queued";
+  ASSERT_EQ(cl::UserEvent(gate).setStatus(CL_COMPLETE), CL_SUCCESS);
+  s.finish();
+  // The driver lets go of a command some time after it is done.
+  while (!is_owned.expired()) std::this_thread::yield();
 }
 
 TEST(Pool, ReusesWhatIsNoLongerHeldAndNothingElse) {
