@@ -15,7 +15,7 @@ set(folders tensor kernels model dist train launch bench tests)
 # against it.
 set(only_spdlog "^src/tensor/log\\.cpp$")
 set(only_mpi "^(src/dist/|bench/mpi_allreduce\\.cpp$)")
-set(only_clblast "^src/kernels/gemm_")
+set(only_clblast "^(src/kernels/gemm_|bench/probe_clblast\\.cpp$)")
 
 set(broken "")
 function(report path line rule)
