@@ -38,7 +38,7 @@ inline Dtype chosen_dtype(const cxxopts::ParseResult& parsed) {
 }
 
 inline void add_workload_option(cxxopts::Options& options) {
-  options.add_options()("workload", "w1, w2 or w3",
+  options.add_options()("workload", "w1, w2, w3 or w4",
                         cxxopts::value<std::string>()->default_value("w1"));
 }
 

@@ -4,7 +4,7 @@ figures on the same machine.
 
     apt install python3-torch libopenblas0    # without OpenBLAS its products are fifty times slower
     OMP_WAIT_POLICY=PASSIVE /usr/bin/python3 bench/torch_train.py [--workload w1] [--steps 20] [--threads N] [--bf16]
-                                                                  [--compile]
+                                                                  [--compile] [--device cuda]
 
 Attention is PyTorch's fused one where the release has it.
 """
@@ -32,6 +32,8 @@ WORKLOADS = {
                T=64, B=4),
     "w3": dict(family="llama", vocab=16384, context=1024, layers=8, width=512, heads=8, kv_heads=2, mlp=1408,
                T=1024, B=2),
+    "w4": dict(family="gpt2", vocab=50257, context=1024, layers=12, width=768, heads=12, kv_heads=12, mlp=3072,
+               T=1024, B=8),
 }
 
 
@@ -66,7 +68,7 @@ def specs(m):
     return out
 
 
-def weights(m):
+def weights(m, device):
     w = {}
     for stream, (name, shape) in enumerate(specs(m)):
         if len(shape) == 2:
@@ -74,7 +76,7 @@ def weights(m):
             value = (UNIFORM_WIDTH * fraction).reshape(shape)
         else:
             value = torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)
-        w[name] = value.requires_grad_(True)
+        w[name] = value.to(device).requires_grad_(True)
     return w
 
 
@@ -87,9 +89,10 @@ class Model:
     def __init__(self, m, w):
         self.m, self.w = m, w
         D, T = m["width"] // m["heads"], m["T"]
+        device = w["embed.weight"].device
         angle = torch.arange(T)[:, None] * THETA ** (-torch.arange(0, D, 2) / D)[None, :]
-        self.cos, self.sin = torch.cat([angle.cos()] * 2, -1), torch.cat([angle.sin()] * 2, -1)
-        self.mask = torch.ones(T, T).tril().bool()
+        self.cos, self.sin = (torch.cat([f(angle)] * 2, -1).to(device) for f in (torch.cos, torch.sin))
+        self.mask = torch.ones(T, T, device=device).tril().bool()
 
     def norm(self, x, name):
         if self.m["family"] == "gpt2":
@@ -144,25 +147,30 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compile", action="store_true", help="torch.compile, of releases from 2.0 on")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     m = WORKLOADS[args.workload]
-    w = weights(m)
+    on_gpu = args.device == "cuda"
+    w = weights(m, args.device)
     model = Model(m, w)
     loss_of = torch.compile(model.loss) if args.compile else model.loss
     optimizer = torch.optim.AdamW([
         {"params": [v for v in w.values() if v.dim() == 2], "weight_decay": 0.1},
-        {"params": [v for v in w.values() if v.dim() == 1], "weight_decay": 0.0}], lr=6e-4, betas=(0.9, 0.95), eps=1e-8)
+        {"params": [v for v in w.values() if v.dim() == 1], "weight_decay": 0.0}], lr=6e-4, betas=(0.9, 0.95), eps=1e-8,
+        **({"fused": True} if on_gpu else {}))
     seconds, losses = [], []
     for step in range(WARM_UP + args.steps):
-        tokens, targets = batch(m, step)
+        tokens, targets = (t.to(args.device) for t in batch(m, step))
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.bf16):
             loss = loss_of(tokens, targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(w.values()), 1.0)
         optimizer.step()
+        if on_gpu:
+            torch.cuda.synchronize()
         if step >= WARM_UP:
             seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
@@ -170,10 +178,12 @@ def main():
     median = statistics.median(seconds)
     print(json.dumps({
         "workload": args.workload, "dtype": "bf16" if args.bf16 else "f32", "compiled": args.compile,
-        "torch": torch.__version__, "threads": args.threads, "steps": args.steps,
+        "torch": torch.__version__, "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "threads": args.threads, "steps": args.steps,
         "tokens_per_s": tokens_of_step / median, "tokens_per_s_best": tokens_of_step / min(seconds),
         "tokens_per_s_worst": tokens_of_step / max(seconds), "step_seconds": median,
         "first_loss": losses[0], "last_loss": losses[-1],
+        "device_peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else 0,
         "process_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }, indent=2))
 

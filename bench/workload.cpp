@@ -56,7 +56,12 @@ std::span<const Workload> workloads() {
                          .mlp_width = 1408,
                          .tie = true},
                .T = 1024,
-               .B = 2}};
+               .B = 2},
+      Workload{.name = "w4",
+               .text = "gpt2 L12 C768 H12 V50257 T1024 B8",
+               .model = model_config(find_preset("gpt2-124m")->model, 50257),
+               .T = 1024,
+               .B = 8}};
   return all;
 }
 

@@ -21,7 +21,8 @@ struct Workload {
 };
 
 /// w1: GPT-2 style, 14 M parameters, the reference. w2: GPT-2 124M at llm.c's default for CPUs. w3:
-/// Llama style with grouped heads, 31 M parameters, long sequences.
+/// Llama style with grouped heads, 31 M parameters, long sequences. w4: GPT-2 124M with a GPU's
+/// batch of long sequences.
 std::span<const Workload> workloads();
 /// Throws ConfigError naming the known ones.
 const Workload& find_workload(std::string_view name);
