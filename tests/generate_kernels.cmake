@@ -1,5 +1,6 @@
-# Generates code for GPUs that the machine at hand does not have, and assembles NVIDIA's where CUDA's ptxas is
-# found. A kernel file asks for it in its first lines, one variant a line, for sm_80, gfx90a, gfx1100 or spir64:
+# Generates code for devices that the machine at hand does not have, and assembles NVIDIA's where CUDA's ptxas is
+# found. A kernel file asks for it in its first lines, one variant a line, for sm_80, gfx90a, gfx1100, spir64 or amx,
+# an x86 CPU, whose assembly clang checks:
 #   // generate gfx90a: -DTILE_M=64
 # cmake -D KERNELS=src/kernels -P generate_kernels.cmake
 cmake_minimum_required(VERSION 3.21)
@@ -19,12 +20,13 @@ if(DEFINED ENV{TMPDIR})
 endif()
 file(MAKE_DIRECTORY ${out})
 set(vendor -include ${CMAKE_CURRENT_LIST_DIR}/device_builtins.clh)
-set(builtins -Xclang -finclude-default-header ${vendor})
-set(flags -x cl -cl-std=CL1.2 -O2 -S -Wall -Wextra -Werror)
-set(sm_80 -target nvptx64-nvidia-nvcl -Xclang -target-cpu -Xclang sm_80 -Xclang -target-feature -Xclang +ptx70
+set(builtins -S -Xclang -finclude-default-header ${vendor})
+set(flags -x cl -cl-std=CL1.2 -O2 -Wall -Wextra -Werror)
+set(sm_80 -S -target nvptx64-nvidia-nvcl -Xclang -target-cpu -Xclang sm_80 -Xclang -target-feature -Xclang +ptx70
   -nogpulib -cl-no-stdinc -include opencl-c.h ${vendor})
 set(gfx90a -target amdgcn-amd-amdhsa -mcpu=gfx90a -nogpulib ${builtins})
 set(gfx1100 -target amdgcn-amd-amdhsa -mcpu=gfx1100 -nogpulib ${builtins})
+set(amx -c -target x86_64-linux-gnu -march=sapphirerapids -Xclang -finclude-default-header)
 set(spir64 -target spir64-unknown-unknown -emit-llvm ${builtins})
 
 set(num_generated 0)
@@ -45,7 +47,7 @@ foreach(kernel IN LISTS kernels)
     string(REGEX MATCH "^// generate ([a-z0-9_]+): (.*)" matched "${line}")
     set(target ${CMAKE_MATCH_1})
     set(variant "${CMAKE_MATCH_2}")
-    if(NOT target MATCHES "^(sm_80|gfx90a|gfx1100|spir64)$")
+    if(NOT target MATCHES "^(sm_80|gfx90a|gfx1100|spir64|amx)$")
       message(FATAL_ERROR "${kernel}: generate_kernels knows no target ${target}")
     endif()
     set(compiler ${CLANG})

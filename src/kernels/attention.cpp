@@ -30,7 +30,7 @@ struct Plan {
 /// Whether the matrix unit multiplies. Its vectors of pairs hold 32 columns.
 bool uses_unit(Stream& s, Dtype dtype, std::size_t D) {
   return s.device().family() == KernelFamily::cpu && dtype == Dtype::bf16 && D % 32 == 0 &&
-         find_matrix_unit(s) == MatrixUnit::avx512_bf16;
+         multiplies_pairs(find_matrix_unit(s));
 }
 
 Plan make_plan(std::string_view op, Stream& s, Dtype dtype, const AttentionShape& shape) {

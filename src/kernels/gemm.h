@@ -47,6 +47,8 @@ class GemmProvider {
 const GemmProvider& packed_gemm();
 /// The same over panels of bf16, by the unit or in f32; takes every problem.
 const GemmProvider& packed_bf16_gemm(MatrixUnit unit);
+/// The one for AMX on any CPU, with its instructions in plain code: for tests.
+const GemmProvider& emulated_amx_gemm();
 /// Local-memory tiles, for GPUs; takes every problem.
 const GemmProvider& tiled_gemm();
 /// CLBlast, for GPUs; takes f32 of sizes above 0 whose matrices have less than 2^31 elements.

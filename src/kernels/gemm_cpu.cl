@@ -2,32 +2,10 @@
 // memory. gemm_packed.cpp cuts a problem into blocks and launches these.
 // lint: -DMR=12 -DNR=32
 // lint: -DMR=6 -DNR=16
+#define PANEL global
+#define A_SPACE global
 #include "gemm_tile_cpu.clh"
-
-// sums[i][v] += a[min(i, last_row)][k] * b[k][v] for k = 0, 1, ..., K-1, in this order. a's element (i, k)
-// is at i * row_stride + k * k_stride; b is a panel [K, NR]. Rows past the last repeat it: nobody reads
-// their sums, and no memory past the matrix is touched.
-inline void multiply(float16 sums[MR][VECTORS], global const float* a, size_t row_stride, size_t k_stride,
-                     uint last_row, global const float* b, uint K) {
-  global const float* rows[MR];
-#pragma unroll
-  for (uint i = 0; i < MR; ++i) rows[i] = a + min(i, last_row) * row_stride;
-  size_t at = 0;
-#pragma nounroll
-  for (uint k = 0; k < K; ++k) {
-    float16 columns[VECTORS];
-#pragma unroll
-    for (uint v = 0; v < VECTORS; ++v) columns[v] = LOAD16(b + 16 * v);
-#pragma unroll
-    for (uint i = 0; i < MR; ++i) {
-      const float16 x = (float16)(rows[i][at]);
-#pragma unroll
-      for (uint v = 0; v < VECTORS; ++v) sums[i][v] = fma(x, columns[v], sums[i][v]);
-    }
-    at += k_stride;
-    b += NR;
-  }
-}
+#include "gemm_panel_cpu.clh"
 
 // One tile of c = a b for a row-major a: the rows from tile_row() on and the columns of panel group_id(1).
 // c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
@@ -44,6 +22,7 @@ kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
   clear_tile(sums);
+  expect_tile(c + row * N + column, N, rows);
   global const float* tile_a = a + row * lda + first_k;
   global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
   if (rows == MR) {
@@ -66,6 +45,7 @@ kernel void gemm_panels_cpu(global float* restrict c, global const float* restri
   const uint columns = (uint)min((size_t)NR, N - column);
   float16 sums[MR][VECTORS];
   clear_tile(sums);
+  expect_tile(c + row * N + column, N, rows);
   global const float* panel_a = a + row * K;
   global const float* panel_b = b + get_group_id(1) * (size_t)K * NR;
   multiply(sums, panel_a, 1, MR, MR - 1, panel_b, K);
@@ -78,21 +58,12 @@ kernel void gemm_panels_cpu(global float* restrict c, global const float* restri
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void pack_columns_cpu(global float* restrict packed, global const float* restrict x, uint columns,
                              uint K, uint ldx, uint first_k, uint first_column) {
-  const uint last_k = min(K, (uint)get_group_id(1) * PACK_K + PACK_K);
   const uint panels = (columns + NR - 1) / NR;
   const uint first_panel = (uint)get_group_id(0) * PACK_PANELS;
+  const uint k = (uint)get_group_id(1) * PACK_K;
   for (uint p = first_panel; p < min(panels, first_panel + PACK_PANELS); ++p) {
-    const uint used = min((uint)NR, columns - p * NR);
-    for (uint k = (uint)get_group_id(1) * PACK_K; k < last_k; ++k) {
-      global const float* in = x + (size_t)(first_k + k) * ldx + first_column + p * NR;
-      global float* out = packed + ((size_t)p * K + k) * NR;
-      if (used == NR) {
-#pragma unroll
-        for (uint j = 0; j < NR; j += 16) STORE16(out + j, LOAD16(in + j));
-      } else {
-        for (uint j = 0; j < NR; ++j) out[j] = j < used ? in[j] : 0.0f;
-      }
-    }
+    pack_columns(packed + ((size_t)p * K + k) * NR, x + (size_t)(first_k + k) * ldx + first_column + p * NR, ldx,
+                 min(K - k, (uint)PACK_K), min((uint)NR, columns - p * NR));
   }
 }
 
@@ -127,21 +98,8 @@ kernel void pack_rows_cpu(global float* restrict packed, global const float* res
   const uint slab = (uint)get_group_id(0);
   const uint row = slab * 16;
   const uint used = row < rows ? min(16u, rows - row) : 0;
-  const uint end = min(K, (uint)get_group_id(1) * PACK_COLUMNS + PACK_COLUMNS);
-  global const float* in = x + (size_t)(first_row + row) * ldx + first_k;
-  global float* out = packed + (size_t)(slab / VECTORS) * K * NR + (slab % VECTORS) * 16;
-  uint k = (uint)get_group_id(1) * PACK_COLUMNS;
-  if (used == 16) {
-    for (; k + 16 <= end; k += 16) {
-      float16 block[16];
-#pragma unroll
-      for (uint i = 0; i < 16; ++i) block[i] = LOAD16(in + i * (size_t)ldx + k);
-      transpose16(block);
-#pragma unroll
-      for (uint i = 0; i < 16; ++i) STORE16(out + (size_t)(k + i) * NR, block[i]);
-    }
-  }
-  for (; k < end; ++k) {
-    for (uint j = 0; j < 16; ++j) out[(size_t)k * NR + j] = j < used ? in[j * (size_t)ldx + k] : 0.0f;
-  }
+  const uint k = (uint)get_group_id(1) * PACK_COLUMNS;
+  global float* panel = packed + (size_t)(slab / VECTORS) * K * NR + (slab % VECTORS) * 16;
+  pack_rows(panel + (size_t)k * NR, x + (size_t)(first_row + row) * ldx + first_k + k, ldx,
+            min(K - k, (uint)PACK_COLUMNS), used);
 }

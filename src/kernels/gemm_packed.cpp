@@ -1,6 +1,7 @@
 // The CPU provider for f32. Kernels and layouts are in gemm_cpu.cl.
 #include "kernels/gemm_panels.h"
 #include "kernels/gemm_plan.h"
+#include "kernels/gemm_short.h"
 #include "kernels/generated.h"
 
 namespace motley::op {
@@ -9,9 +10,12 @@ namespace {
 struct F32Kernels {
   using Rows = k::gemm_rows_cpu;
   using Panels = k::gemm_panels_cpu;
+  using Short = k::gemm_short_cpu;
+  using Turned = k::gemm_turned_cpu;
   using PackRows = k::pack_rows_cpu;
   using PackColumns = k::pack_columns_cpu;
   using PackTransposedRows = k::pack_transposed_rows_cpu;
+  static constexpr std::size_t pack_a_k = pack_k;
   static constexpr std::size_t element_bytes = sizeof(float);
   static Tensor packed(Stream& s, std::size_t width, std::size_t K) {
     return s.tensor({checked_mul(width, K)});
@@ -25,6 +29,8 @@ class PackedGemm : public GemmProvider {
 
   void run(Stream& s, const GemmProblem& p) const override {
     const GemmPlan plan = plan_of(s.device(), shape_of(p));
+    if (is_short<F32Kernels>(s.device(), p, plan))
+      return multiply_short<F32Kernels>(s, p, p.a, plan, defines_of(plan));
     multiply_blocks<F32Kernels>(s, p, p.a, plan, defines_of(plan));
   }
 };

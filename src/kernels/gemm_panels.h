@@ -3,6 +3,8 @@
 //   Rows, Panels           products of a row-major and of a packed a
 //   PackRows, PackColumns  pack b, transposed and not
 //   PackTransposedRows     packs a transposed a
+//   Turned                 if there is one, does so itself before it multiplies
+//   pack_a_k               of how many k a work-item of PackTransposedRows packs some panels
 //   element_bytes          of a factor
 //   packed(stream, width, K)  a tensor for panels of so many columns, or rows, and so long
 #pragma once
@@ -18,7 +20,7 @@ void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, std::size_t first_k
   const std::size_t panels = ceil_div(p.M, plan.tile_rows);
   using Pack = typename Kernels::PackTransposedRows;
   launch(
-      s, {.groups = {ceil_div(panels, pack_panels), ceil_div(K, pack_k), 1}},
+      s, {.groups = {ceil_div(panels, pack_panels), ceil_div(K, Kernels::pack_a_k), 1}},
       Pack{.packed = packed, .x = p.a, .columns = u32(p.M), .K = u32(K), .first_k = u32(first_k)},
       defines);
 }
@@ -93,13 +95,65 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
          defines, flops);
 }
 
+// Of work-items, so that the compute units end together; and of tiles of one, that read a panel of
+// b one after the other.
+inline constexpr std::size_t turned_items_per_unit = 4;
+inline constexpr std::size_t least_turned_tiles = 3;
+
+/// Of rows, for a work-item of Turned, or 0 where that is not for this problem: of what fits local
+/// memory, and a block of rows, as many as leave enough work-items.
+template <class Kernels>
+std::size_t turned_tiles(const Device& device, const GemmProblem& p, const GemmPlan& plan,
+                         std::size_t K) {
+  if constexpr (requires { typename Kernels::Turned; }) {
+    const std::size_t panel_bytes =
+        std::max<std::size_t>(1, plan.tile_rows * K * Kernels::element_bytes);
+    const std::size_t items = turned_items_per_unit * device.info().compute_units;
+    const std::size_t tiles =
+        std::min(plan.row_block_bytes / panel_bytes, ceil_div(p.M, plan.tile_rows) / items);
+    const bool is_turned = p.transpose == Transpose::a && tiles >= least_turned_tiles &&
+                           plan.row_block_bytes <= device.info().local_memory;
+    return is_turned ? tiles : 0;
+  } else {
+    return 0;
+  }
+}
+
+template <class Kernels>
+void multiply_turned(Stream& s, const GemmProblem& p, const Tensor& packed_b, const Block& block,
+                     std::size_t tiles, const GemmPlan& plan, Defines defines) {
+  if constexpr (requires { typename Kernels::Turned; }) {
+    defines.add("BLOCK_A",
+                static_cast<std::int64_t>(plan.row_block_bytes / Kernels::element_bytes));
+    const bool first = block.first_k == 0;
+    const double flops = 2.0 * static_cast<double>(p.M) * static_cast<double>(block.columns) *
+                         static_cast<double>(block.K);
+    using Turned = typename Kernels::Turned;
+    launch(s, {.groups = {ceil_div(ceil_div(p.M, plan.tile_rows), tiles), 1, 1}},
+           Turned{.c = p.c,
+                  .a = p.a,
+                  .b = packed_b,
+                  .bias = first ? p.bias : nullptr,
+                  .M = u32(p.M),
+                  .N = u32(p.N),
+                  .K = u32(block.K),
+                  .columns = u32(block.columns),
+                  .first_k = u32(block.first_k),
+                  .first_column = u32(block.first_column),
+                  .tiles = u32(tiles),
+                  .accumulate = p.into == Into::accumulate || !first ? 1u : 0u},
+           defines, flops);
+  }
+}
+
 /// Runs the problem block by block. `a`: p.a, as the Rows kernel takes it; not looked at with
 /// Transpose::a.
 template <class Kernels>
 void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const GemmPlan& plan,
                      const Defines& defines) {
   const BlockSizes sizes = BlockSizes::of(p, plan, Kernels::element_bytes);
-  const bool packs_a = p.transpose == Transpose::a;
+  const std::size_t turned = turned_tiles<Kernels>(s.device(), p, plan, sizes.K);
+  const bool packs_a = p.transpose == Transpose::a && turned == 0;
   Tensor packed_b = Kernels::packed(s, sizes.columns, sizes.K);
   Tensor packed_a;
   if (packs_a) packed_a = Kernels::packed(s, round_up(p.M, plan.tile_rows), sizes.K);
@@ -110,6 +164,8 @@ void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const Gem
       },
       [&](const Block& block) {
         pack_b<Kernels>(s, packed_b, p, block, plan, defines);
+        if (turned > 0)
+          return multiply_turned<Kernels>(s, p, packed_b, block, turned, plan, defines);
         multiply_tiles<Kernels>(s, p, packs_a ? packed_a : a, packed_b, block, plan, defines);
       });
 }

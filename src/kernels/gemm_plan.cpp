@@ -61,6 +61,11 @@ std::vector<GemmPlan> tiled_alternatives(const Device& device, const GemmPlan& p
   return found;
 }
 
+/// Whether a unit multiplies by tiles that no plan changes.
+bool has_own_tiles(MatrixUnit unit) {
+  return unit != MatrixUnit::none && unit != MatrixUnit::avx512_bf16;
+}
+
 bool changes_anything(const GemmShape& shape, const GemmPlan& plan, const GemmPlan& other) {
   const bool same_k = std::min(shape.K, plan.k_block) == std::min(shape.K, other.k_block);
   GemmPlan with_same_k = other;
@@ -107,12 +112,12 @@ bool is_usable(const Device& device, const GemmPlan& plan) {
 
 std::vector<GemmPlan> alternatives(const Device& device, const GemmShape& shape,
                                    const GemmPlan& plan, PlanChange change) {
+  const MatrixUnit unit = shape.dtype == Dtype::bf16
+                              ? device.matrix_unit().value_or(MatrixUnit::none)
+                              : MatrixUnit::none;
+  if (change == PlanChange::tile && has_own_tiles(unit)) return {};
   if (device.family() == KernelFamily::gpu) {
-    // A matrix unit multiplies by tiles of its own.
-    const bool by_unit = shape.dtype == Dtype::bf16 &&
-                         device.matrix_unit().value_or(MatrixUnit::none) != MatrixUnit::none;
-    return change == PlanChange::tile && !by_unit ? tiled_alternatives(device, plan)
-                                                  : std::vector<GemmPlan>();
+    return change == PlanChange::tile ? tiled_alternatives(device, plan) : std::vector<GemmPlan>();
   }
   std::vector<GemmPlan> found;
   const auto add = [&](auto&& edit) {

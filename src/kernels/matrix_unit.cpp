@@ -10,6 +10,7 @@
 
 #include "kernels/gemm.h"
 #include "tensor/clock.h"
+#include "tensor/cpu_features.h"
 #include "tensor/log.h"
 #include "tensor/random.h"
 
@@ -124,18 +125,28 @@ double slowness_of(Stream& s, MatrixUnit unit) {
   return with / without;
 }
 
+/// In what a unit's products are wrong, or "".
+std::string find_wrong_product(Stream& s, MatrixUnit unit) {
+  for (const Sizes& sizes : tested) {
+    const double tolerance = s.device().family() == KernelFamily::cpu
+                                 ? tolerance_of_cpu
+                                 : tolerance_of_gpu * static_cast<double>(sizes.K);
+    for (const Transpose transpose : {Transpose::none, Transpose::a, Transpose::b}) {
+      const double error = error_of(s, unit, sizes, transpose);
+      if (!(error < tolerance)) return fmt::format("its products are wrong by {:.3g}", error);
+    }
+  }
+  return "";
+}
+
 /// Why a unit is not to be used, or "".
 std::string find_fault(Stream& s, MatrixUnit unit) {
   try {
-    for (const Sizes& sizes : tested) {
-      const double tolerance = s.device().family() == KernelFamily::cpu
-                                   ? tolerance_of_cpu
-                                   : tolerance_of_gpu * static_cast<double>(sizes.K);
-      for (const Transpose transpose : {Transpose::none, Transpose::a, Transpose::b}) {
-        const double error = error_of(s, unit, sizes, transpose);
-        if (!(error < tolerance)) return fmt::format("its products are wrong by {:.3g}", error);
-      }
-    }
+    std::string wrong = find_wrong_product(s, unit);
+    // Which attention uses beside AMX.
+    if (wrong.empty() && unit == MatrixUnit::amx)
+      wrong = find_wrong_product(s, MatrixUnit::avx512_bf16);
+    if (!wrong.empty()) return wrong;
     const double slowness = slowness_of(s, unit);
     if (slowness > much_slower)
       return fmt::format("it takes {:.2f} times as long as doing without", slowness);
@@ -147,12 +158,17 @@ std::string find_fault(Stream& s, MatrixUnit unit) {
 
 /// Of a family's kernels, the best first.
 std::span<const MatrixUnit> units_for(KernelFamily family) {
-  static constexpr std::array of_cpu{MatrixUnit::avx512_bf16};
+  static constexpr std::array of_cpu{MatrixUnit::amx, MatrixUnit::avx512_bf16};
   static constexpr std::array of_gpu{MatrixUnit::nvidia_mma, MatrixUnit::intel_xmx_16,
                                      MatrixUnit::intel_xmx_8, MatrixUnit::amd_wmma,
                                      MatrixUnit::amd_mfma};
   if (family == KernelFamily::cpu) return of_cpu;
   return of_gpu;
+}
+
+/// Kernels with x86 instructions in them are for a compiler that takes them and for this processor.
+bool takes_x86(const DeviceInfo& info) {
+  return info.kind == DeviceKind::cpu && info.platform == "Portable Computing Language";
 }
 
 MatrixUnit search(Stream& s) {
@@ -170,16 +186,6 @@ MatrixUnit search(Stream& s) {
   return MatrixUnit::none;
 }
 
-#ifdef __x86_64__
-bool has_avx512_bf16() {
-  return __builtin_cpu_supports("avx512bf16") != 0;
-}
-#else
-bool has_avx512_bf16() {
-  return false;
-}
-#endif
-
 }  // namespace
 
 std::string_view name_of(MatrixUnit unit) {
@@ -188,6 +194,8 @@ std::string_view name_of(MatrixUnit unit) {
       return "no matrix unit";
     case MatrixUnit::avx512_bf16:
       return "AVX-512 BF16";
+    case MatrixUnit::amx:
+      return "AMX";
     case MatrixUnit::nvidia_mma:
       return "tensor cores";
     case MatrixUnit::intel_xmx_8:
@@ -208,10 +216,9 @@ bool is_offered(const DeviceInfo& info, MatrixUnit unit) {
     case MatrixUnit::none:
       return true;
     case MatrixUnit::avx512_bf16:
-      // Kernels with x86 instructions in them are for a compiler that takes them and for this
-      // processor.
-      return info.kind == DeviceKind::cpu && info.platform == "Portable Computing Language" &&
-             has_avx512_bf16();
+      return takes_x86(info) && has_avx512_bf16();
+    case MatrixUnit::amx:
+      return takes_x86(info) && has_avx512_bf16() && may_use_amx_bf16();
     case MatrixUnit::nvidia_mma:
       return is_gpu && hints.nvidia_capability >= 8;
     case MatrixUnit::intel_xmx_8:

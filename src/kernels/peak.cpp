@@ -9,9 +9,11 @@
 namespace motley {
 namespace {
 
-// As in peak.cl: a work-item's additions and multiplications in a round, of floats and of pairs.
+// As in peak.cl and peak_amx_cpu.cl: a work-item's additions and multiplications in a round, of
+// floats and of pairs.
 constexpr std::size_t flops_per_round = std::size_t{10} * 16 * 2;
 constexpr std::size_t flops_per_round_of_pairs = std::size_t{24} * 16 * 4;
+constexpr std::size_t flops_per_round_of_amx = std::size_t{32} * 32 * 32 * 2;
 constexpr int num_repeats = 5;
 constexpr double long_enough_s = 0.02;  // against the cost of a launch
 
@@ -30,9 +32,16 @@ double best_seconds(Stream& s, Run run) {
   return best;
 }
 
-double measure_flops(Device& device, bool with_unit) {
-  const Defines defines = with_unit ? Defines{{"X86_AVX512_BF16", 1}} : Defines{};
-  const std::size_t per_round = with_unit ? flops_per_round_of_pairs : flops_per_round;
+/// Of a unit of a CPU, or without one.
+double measure_flops(Device& device, MatrixUnit unit) {
+  const auto start = [&](Stream& s, const Grid& grid, Tensor& y, std::uint32_t rounds) {
+    if (unit == MatrixUnit::amx) return launch(s, grid, k::peak_amx_cpu{.y = y, .rounds = rounds});
+    const Defines defines = multiplies_pairs(unit) ? Defines{{"X86_AVX512_BF16", 1}} : Defines{};
+    launch(s, grid, k::peak_fma{.y = y, .x = 0.5f, .rounds = rounds}, defines);
+  };
+  const std::size_t per_round = unit == MatrixUnit::amx  ? flops_per_round_of_amx
+                                : multiplies_pairs(unit) ? flops_per_round_of_pairs
+                                                         : flops_per_round;
   const std::size_t local = device.family() == KernelFamily::gpu ? 64 : 1;
   const std::size_t groups = std::size_t{device.info().compute_units} * 16;
   Stream& s = device.stream();
@@ -40,8 +49,7 @@ double measure_flops(Device& device, bool with_unit) {
   std::uint32_t rounds = 1024;
   for (;;) {
     const double seconds = best_seconds(s, [&] {
-      launch(s, {.groups = {groups, 1, 1}, .local = {local, 1, 1}},
-             k::peak_fma{.y = y, .x = 0.5f, .rounds = rounds}, defines);
+      start(s, {.groups = {groups, 1, 1}, .local = {local, 1, 1}}, y, rounds);
     });
     if (seconds >= long_enough_s || rounds >= 1u << 30) {
       const double items = static_cast<double>(groups * local);
@@ -63,9 +71,9 @@ double measure_bytes(Device& device) {
 }  // namespace
 
 Peaks measure_peaks(Device& device) {
-  const bool with_unit = device.matrix_unit() == MatrixUnit::avx512_bf16;
-  return {.flops = measure_flops(device, with_unit),
-          .dtype = with_unit ? Dtype::bf16 : Dtype::f32,
+  const MatrixUnit unit = device.matrix_unit().value_or(MatrixUnit::none);
+  return {.flops = measure_flops(device, unit),
+          .dtype = multiplies_pairs(unit) ? Dtype::bf16 : Dtype::f32,
           .bytes = measure_bytes(device)};
 }
 

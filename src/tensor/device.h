@@ -27,12 +27,18 @@ inline constexpr std::uint32_t poison_pattern = 0xFFFFFFFFu;
 enum class MatrixUnit {
   none,
   avx512_bf16,
+  amx,           // of CPUs that have avx512_bf16 as well
   nvidia_mma,    // tensor cores, from compute capability 8.0 on
   intel_xmx_8,   // of GPUs whose smallest sub-groups have 8 lanes
   intel_xmx_16,  // and 16
   amd_wmma,      // RDNA 3
   amd_mfma,      // CDNA, from the second on
 };
+
+/// Whether a CPU multiplies vectors of pairs of bf16, by vdpbf16ps, where it has this unit.
+constexpr bool multiplies_pairs(MatrixUnit unit) {
+  return unit == MatrixUnit::avx512_bf16 || unit == MatrixUnit::amx;
+}
 
 /// Fresh tensors hold whatever was there before, or NaN so that a read before the first write
 /// shows.

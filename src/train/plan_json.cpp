@@ -18,6 +18,8 @@ std::string unit_name(MatrixUnit unit) {
       return "none";
     case MatrixUnit::avx512_bf16:
       return "avx512_bf16";
+    case MatrixUnit::amx:
+      return "amx";
     case MatrixUnit::nvidia_mma:
       return "nvidia_mma";
     case MatrixUnit::intel_xmx_8:

@@ -22,6 +22,9 @@ TEST(Gemm, OwnProvidersAgreeInEveryBit) {
       {41, 29, 530, Transpose::a, Into::accumulate, true},
       {11, 31, 47, Transpose::b, Into::accumulate, false},
       {67, 130, 128, Transpose::b, Into::replace, true},
+      {29, 1060, 1030, Transpose::b, Into::replace, true},
+      {25, 1057, 1041, Transpose::none, Into::accumulate, false},
+      {1111, 45, 1029, Transpose::a, Into::accumulate, false},
       {5, 9, 0, Transpose::b, Into::replace, true},
   };
   for (const ExactProduct& p : products) {
@@ -42,6 +45,8 @@ TEST(Gemm, OwnProvidersOfBf16AgreeInEveryBit) {
       {41, 29, 2131, Transpose::a, Into::accumulate, true},
       {11, 31, 47, Transpose::b, Into::accumulate, false},
       {67, 130, 2178, Transpose::b, Into::replace, true},
+      {29, 1060, 2067, Transpose::b, Into::replace, true},
+      {25, 1057, 2081, Transpose::none, Into::accumulate, false},
       {5, 9, 0, Transpose::b, Into::replace, true},
   };
   for (const Dtype weights : {Dtype::f32, Dtype::bf16}) {
@@ -51,6 +56,7 @@ TEST(Gemm, OwnProvidersOfBf16AgreeInEveryBit) {
         const auto& plain = op::packed_bf16_gemm(MatrixUnit::none);
         const std::vector<float> c = multiply(cpu, plain, p, dtypes);
         EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p, dtypes)) << "tiled, " << to_string(p);
+        EXPECT_EQ(c, multiply(cpu, op::emulated_amx_gemm(), p, dtypes)) << "AMX, " << to_string(p);
         if (!has_unit) continue;
         EXPECT_EQ(c, multiply(cpu, op::packed_bf16_gemm(MatrixUnit::avx512_bf16), p, dtypes))
             << "AVX-512, " << to_string(p);

@@ -29,6 +29,16 @@ TEST(Peak, DoesEveryRoundOfEveryChain) {
   }
 }
 
+TEST(Peak, DoesEveryRoundOfAmx) {
+  Device device(list_devices().at(0), {.family = KernelFamily::cpu});
+  Tensor y = device.zeros({2});
+  launch(device.stream(), {.groups = {y.size(), 1, 1}},
+         k::peak_amx_cpu{.y = y, .rounds = std::uint32_t{3}}, {{"AMX_EMULATED", 1}});
+  std::vector<float> values(y.size());
+  device.stream().read<float>(values, y);
+  EXPECT_EQ(values, std::vector<float>(y.size(), 3.0f * 32 * 32 * 32));
+}
+
 TEST(Peak, IsMeasuredInBothFamilies) {
   for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
     Device device(list_devices().at(0), {.family = family});
