@@ -1,6 +1,6 @@
 // The speed of every op on the first OpenCL device, from the same descriptions as the tests, as
-// JSON. bench_ops [--op NAME] [--family cpu|gpu] [--dtype f32|bf16] [--repeats N] [--brief]
-// --dtype bf16 runs the cases that have activations in bf16.
+// JSON. bench_ops [--op NAME] [--family cpu|gpu] [--dtype f32|bf16|f16] [--repeats N] [--brief]
+// --dtype bf16 and f16 run the cases that have activations in it.
 // --brief runs each case's first size twice: does the benchmark still work?
 #include <algorithm>
 #include <cstdio>
@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t default_repeats = 20;
 constexpr std::size_t warm_ups = 2;
 constexpr std::string_view usage =
-    "give --op NAME, --family cpu|gpu, --dtype f32|bf16, --repeats N or --brief";
+    "give --op NAME, --family cpu|gpu, --dtype f32|bf16|f16, --repeats N or --brief";
 
 struct Options {
   std::string op;            // empty: all
@@ -43,8 +43,8 @@ Options parse(int argc, char** argv) {
       options.op = value;
     } else if (flag == "--family" && (value == "cpu" || value == "gpu")) {
       options.family = value;
-    } else if (flag == "--dtype" && (value == "f32" || value == "bf16")) {
-      options.dtype = value == "f32" ? Dtype::f32 : Dtype::bf16;
+    } else if (flag == "--dtype" && (value == "f32" || value == "bf16" || value == "f16")) {
+      options.dtype = value == "f32" ? Dtype::f32 : value == "bf16" ? Dtype::bf16 : Dtype::f16;
     } else if (flag == "--repeats" && std::atoi(value.c_str()) > 0) {
       options.repeats = static_cast<std::size_t>(std::atoi(value.c_str()));
     } else {
@@ -110,7 +110,7 @@ nlohmann::ordered_json run(const Options& options) {
   auto& rows = result["results"] = nlohmann::ordered_json::array();
   for (const OpCase& op_case : all_cases()) {
     if (!options.op.empty() && op_case.name != options.op) continue;
-    if (options.dtype == Dtype::bf16 && !op_case.bf16) continue;
+    if (options.dtype != Dtype::f32 && !op_case.has_activations) continue;
     for (const Sizes& sizes : op_case.bench_sizes) {
       rows.push_back(measure(device, op_case, sizes, options));
       if (options.brief) break;

@@ -1,7 +1,7 @@
 # Compiles every kernel file, without output, for targets as different as devices are, with warnings as
 # errors. A file that needs -D definitions says which in its first lines, one variant a line:
 #   // lint: -DHEAD_DIM=64
-# One with arguments of type `stored` is compiled for f32 and for bf16.
+# One with arguments of type `stored` is compiled for f32, for bf16 and for f16.
 # cmake -D KERNELS=src/kernels -P lint_kernels.cmake
 find_program(CLANG NAMES clang clang-14 clang-15 clang-16)
 if(NOT CLANG)
@@ -29,8 +29,11 @@ foreach(kernel IN LISTS kernels)
   file(STRINGS ${kernel} uses_stored REGEX "[( ]stored(_[bc])?\\*" LIMIT_COUNT 1)
   if(uses_stored)
     set(in_float ${variants})
-    list(TRANSFORM variants APPEND " -DSTORED_BF16=1 -DSTORED_B_BF16=1 -DSTORED_C_BF16=1")
-    list(PREPEND variants ${in_float})
+    foreach(half BF16 F16)
+      set(in_half ${in_float})
+      list(TRANSFORM in_half APPEND " -DSTORED_${half}=1 -DSTORED_B_${half}=1 -DSTORED_C_${half}=1")
+      list(APPEND variants ${in_half})
+    endforeach()
   endif()
   foreach(variant IN LISTS variants)
     string(REPLACE "// lint: " "" variant "${variant}")

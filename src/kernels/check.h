@@ -18,10 +18,11 @@ inline void check_tensor(std::string_view op, std::string_view what, const Tenso
                       to_string(shape));
 }
 
-/// Throws ShapeError unless `tensor` has exactly this shape and is f32 or bf16.
+/// Throws ShapeError unless `tensor` has exactly this shape and is f32, bf16 or f16.
 inline void check_real(std::string_view op, std::string_view what, const Tensor& tensor,
                        const Shape& shape) {
-  check_tensor(op, what, tensor, shape, tensor.dtype() == Dtype::bf16 ? Dtype::bf16 : Dtype::f32);
+  const bool is_half = tensor.dtype() == Dtype::bf16 || tensor.dtype() == Dtype::f16;
+  check_tensor(op, what, tensor, shape, is_half ? tensor.dtype() : Dtype::f32);
 }
 
 /// Throws ShapeError unless `tensor` has this many dimensions.

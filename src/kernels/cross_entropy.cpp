@@ -48,19 +48,28 @@ void rows_forward(Stream& s, Tensor loss, const Tensor& logits, const Tensor& ta
   }
 }
 
-void rows_backward(Stream& s, Tensor loss, Tensor& logits, const Tensor& targets) {
+void rows_backward(Stream& s, Tensor loss, Tensor& logits, const Tensor& targets,
+                   const Tensor* scale) {
   const auto V = narrow<std::uint32_t>(logits.dim(1));
   const std::size_t rows = logits.dim(0);
   if (s.device().family() == KernelFamily::cpu) {
     launch(
         s, {.groups = {rows, 1, 1}},
-        k::cross_entropy_bwd_cpu{
-            .loss = loss, .logits = logits, .targets = targets, .V = V, .ignored = ignored_target});
+        k::cross_entropy_bwd_cpu{.loss = loss,
+                                 .logits = logits,
+                                 .targets = targets,
+                                 .loss_scale = scale,
+                                 .V = V,
+                                 .ignored = ignored_target});
   } else {
     launch(
         s, {.groups = {rows, 1, 1}, .local = {gpu_group, 1, 1}},
-        k::cross_entropy_bwd_gpu{
-            .loss = loss, .logits = logits, .targets = targets, .V = V, .ignored = ignored_target});
+        k::cross_entropy_bwd_gpu{.loss = loss,
+                                 .logits = logits,
+                                 .targets = targets,
+                                 .loss_scale = scale,
+                                 .V = V,
+                                 .ignored = ignored_target});
   }
 }
 
@@ -94,6 +103,7 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
   check_head(name, loss, x, w, targets);
   check_tensor(name, "dx", gradients.dx, x.shape(), x.dtype());
   check_tensor(name, "dw", gradients.dw, w.shape());
+  if (gradients.scale != nullptr) check_tensor(name, "scale", *gradients.scale, {1});
   const std::size_t N = x.dim(0);
   const std::size_t V = w.dim(0);
   if (N == 0) return;
@@ -105,7 +115,7 @@ void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
     Tensor dx_chunk = gradients.dx.slice(begin, end);
     Tensor logits = storage.slice(0, end - begin);
     matmul(s, logits, x_chunk, w, Transpose::b, Into::replace);
-    rows_backward(s, loss.slice(begin, end), logits, targets.slice(begin, end));
+    rows_backward(s, loss.slice(begin, end), logits, targets.slice(begin, end), gradients.scale);
     matmul(s, dx_chunk, logits, w, Transpose::none, Into::replace);
     matmul(s, gradients.dw, logits, x_chunk, Transpose::a, Into::accumulate);
   }

@@ -46,19 +46,20 @@ kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const stor
   loss[n] = targets[n] == ignored ? 0.0f : log(total) + below_largest(x, largest, targets[n], V);
 }
 
-// Floats keep a row's exponentials until their sum is known. bf16 would round them before they are scaled,
-// so there they are computed a second time.
-#ifdef STORED_BF16
+// Floats keep a row's exponentials until their sum is known. Sixteen bits would round them before they are
+// scaled, so there they are computed a second time.
+#ifdef OF_STORED
 #define IN_PLACE 0
 #else
 #define IN_PLACE 1
 #endif
 
-// The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target]; zero for
-// an ignored target, NaN for one that is no class.
+// The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target], times
+// loss_scale[0] if there is one; zero for an ignored target, NaN for one that is no class.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* restrict logits,
-                                  global const int* restrict targets, uint V, int ignored) {
+                                  global const int* restrict targets,
+                                  OPTIONAL global const float* restrict loss_scale, uint V, int ignored) {
   const size_t n = get_group_id(0);
   global stored* x = logits + n * V;
   const int target = targets[n];
@@ -85,10 +86,12 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* re
   const bool zero = target == ignored;
   loss[n] = zero ? 0.0f : log(total) + distance;
   // An ignored row is written, not scaled: zero times infinity is not zero.
-  const float scale = isnan(distance) ? NAN : 1.0f / total;
+  const float one_over_total = isnan(distance) ? NAN : 1.0f / total;
+  const float factor = loss_scale ? loss_scale[0] : 1.0f;
+  const float scale = one_over_total * factor;
   const bool has_target = !zero && target >= 0 && (uint)target < V;
   float at_target = 0.0f;
-  if (has_target) at_target = (IN_PLACE ? load(x + target) : exp(-distance)) * scale - 1.0f;
+  if (has_target) at_target = ((IN_PLACE ? load(x + target) : exp(-distance)) * one_over_total - 1.0f) * factor;
   for (v = 0; v + 16 <= V; v += 16) {
     const float16 e = IN_PLACE ? load16(x + v) : exp16(load16(x + v) - largest);
     store16(x + v, zero ? (float16)(0.0f) : e * scale);

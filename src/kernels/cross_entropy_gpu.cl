@@ -74,11 +74,12 @@ kernel void cross_entropy_fwd_gpu(global float* restrict loss, global const stor
   }
 }
 
-// The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target]; zero for
-// an ignored target, NaN for one that is no class.
+// The same, and logits[n, v] becomes d loss[n] / d logits[n, v] = softmax_v - [v is the target], times
+// loss_scale[0] if there is one; zero for an ignored target, NaN for one that is no class.
 __attribute__((reqd_work_group_size(256, 1, 1)))
 kernel void cross_entropy_bwd_gpu(global float* restrict loss, global stored* restrict logits,
-                                  global const int* restrict targets, uint V, int ignored) {
+                                  global const int* restrict targets,
+                                  OPTIONAL global const float* restrict loss_scale, uint V, int ignored) {
   local float scratch[GROUP];
   const size_t n = get_group_id(0);
   global stored* x = logits + n * V;
@@ -91,9 +92,10 @@ kernel void cross_entropy_bwd_gpu(global float* restrict loss, global stored* re
   // Every lane has read the target's logit before its owner overwrites it.
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   const float scale = isnan(distance) ? NAN : 1.0f / total;
+  const float factor = loss_scale ? loss_scale[0] : 1.0f;
   for (size_t v = get_local_id(0); v < V; v += GROUP) {
     const float p = exp(load(x + v) - largest) * scale;
     // An ignored row is written, not scaled: zero times infinity is not zero.
-    store(x + v, zero ? 0.0f : (target >= 0 && v == (size_t)target ? p - 1.0f : p));
+    store(x + v, zero ? 0.0f : (target >= 0 && v == (size_t)target ? p - 1.0f : p) * factor);
   }
 }

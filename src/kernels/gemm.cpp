@@ -16,9 +16,10 @@ const GemmProvider& bf16_gemm(KernelFamily family, MatrixUnit unit) {
 
 const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
   const Device& device = s.device();
-  const MatrixUnit unit = problem.has_bf16() ? find_matrix_unit(s) : MatrixUnit::none;
+  const bool in_bf16 = problem.dtype() == Dtype::bf16;
+  const MatrixUnit unit = in_bf16 ? find_matrix_unit(s) : MatrixUnit::none;
   if (device.family() == KernelFamily::cpu)
-    return problem.has_bf16() ? packed_bf16_gemm(unit) : packed_gemm();
+    return in_bf16 ? packed_bf16_gemm(unit) : packed_gemm();
   if (unit != MatrixUnit::none) return matrix_unit_gemm(unit);
   if (!(plan_of(device, shape_of(problem)) == GemmPlan{})) return tiled_gemm();
   // On a CPU, CLBlast is slower than our tiles and spends half a minute compiling.
@@ -27,6 +28,12 @@ const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
 }
 
 void multiply(Stream& s, const GemmProblem& problem) {
+  const Dtype dtype = problem.dtype();
+  for (const Tensor* tensor : {&problem.b, static_cast<const Tensor*>(&problem.c)}) {
+    require<ShapeError>(tensor->dtype() == dtype || tensor->dtype() == Dtype::f32, "op.dtype",
+                        "matmul: of {} and {}; matrices of 16 bits must be of one dtype",
+                        name_of(dtype), name_of(tensor->dtype()));
+  }
   if (problem.M == 0 || problem.N == 0) return;
   choose_gemm(s, problem).run(s, problem);
 }

@@ -11,9 +11,9 @@ namespace motley::op {
 
 /// c = op(a) op(b) + bias, replaced or added to, all row-major. The inner size is K.
 struct GemmProblem {
-  Tensor& c;           // [M, N], f32 or bf16
-  const Tensor& a;     // [M, K], with Transpose::a [K, M], f32 or bf16
-  const Tensor& b;     // [K, N], with Transpose::b [N, K], f32 or bf16
+  Tensor& c;           // [M, N], f32, bf16 or f16
+  const Tensor& a;     // [M, K], with Transpose::a [K, M]
+  const Tensor& b;     // [K, N], with Transpose::b [N, K]
   const Tensor* bias;  // [N] or null, f32
   std::size_t M;
   std::size_t N;
@@ -21,10 +21,13 @@ struct GemmProblem {
   Transpose transpose;
   Into into;
 
-  /// Whether any of a, b and c is bf16. Then the factors are bf16, or are rounded to it where a
-  /// provider does not multiply by f32; sums are f32 in any case.
-  bool has_bf16() const {
-    return a.dtype() == Dtype::bf16 || b.dtype() == Dtype::bf16 || c.dtype() == Dtype::bf16;
+  /// bf16 or f16 where any of a, b and c is, else f32. With bf16 the factors are bf16, or are
+  /// rounded to it where a provider does not multiply by f32; sums are f32 in any case.
+  Dtype dtype() const {
+    for (const Tensor* tensor : {&a, &b, static_cast<const Tensor*>(&c)}) {
+      if (tensor->dtype() != Dtype::f32) return tensor->dtype();
+    }
+    return Dtype::f32;
   }
   double flops() const {
     return 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
@@ -43,9 +46,9 @@ class GemmProvider {
   virtual void run(Stream& s, const GemmProblem& problem) const = 0;
 };
 
-/// Register tiles over packed panels, for CPUs; takes every problem in f32.
+/// Register tiles over packed panels of f32, for CPUs; takes every problem in f32 or f16.
 const GemmProvider& packed_gemm();
-/// The same over panels of bf16, by the unit or in f32; takes every problem.
+/// The same over panels of bf16, by the unit or in f32; takes every problem in f32 or bf16.
 const GemmProvider& packed_bf16_gemm(MatrixUnit unit);
 /// The one for AMX on any CPU, with its instructions in plain code: for tests.
 const GemmProvider& emulated_amx_gemm();
@@ -63,6 +66,7 @@ const GemmProvider& bf16_gemm(KernelFamily family, MatrixUnit unit);
 /// of one shape, so results repeat.
 const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem);
 /// Runs `problem` on the chosen provider; nothing for an empty c. Shapes are the caller's to check.
+/// Throws ShapeError when bf16 and f16 are among its matrices.
 void multiply(Stream& s, const GemmProblem& problem);
 
 }  // namespace motley::op

@@ -1,5 +1,6 @@
 // Matrix multiplication for CPUs: register tiles over packed panels, one work-item a tile, no local
-// memory. gemm_packed.cpp cuts a problem into blocks and launches these.
+// memory. gemm_packed.cpp cuts a problem into blocks and launches these. Panels are float; what is packed and
+// what is computed may be stored in 16 bits.
 // lint: -DMR=12 -DNR=32
 // lint: -DMR=6 -DNR=16
 #define PANEL global
@@ -11,7 +12,7 @@
 // c: [M, N], written at columns first_column on; a: [M, lda], read at columns first_k to first_k + K - 1;
 // b: [panels, K, NR], the panels from first_column on; bias: [N].
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict a,
+kernel void gemm_rows_cpu(global stored_c* restrict c, global const float* restrict a,
                           global const float* restrict b, OPTIONAL global const float* restrict bias,
                           uint M, uint N, uint K, uint lda, uint first_k, uint first_column,
                           uint accumulate) {
@@ -35,7 +36,7 @@ kernel void gemm_rows_cpu(global float* restrict c, global const float* restrict
 
 // The same for a packed a: [panels, K, MR], the last panel padded with zeros.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gemm_panels_cpu(global float* restrict c, global const float* restrict a,
+kernel void gemm_panels_cpu(global stored_c* restrict c, global const float* restrict a,
                             global const float* restrict b, OPTIONAL global const float* restrict bias,
                             uint M, uint N, uint K, uint first_column, uint accumulate) {
   const size_t row = tile_row();
@@ -56,7 +57,7 @@ kernel void gemm_panels_cpu(global float* restrict c, global const float* restri
 
 // packed[p][k][j] = x[first_k + k][first_column + p * NR + j], zero past the last column; x: [*, ldx].
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void pack_columns_cpu(global float* restrict packed, global const float* restrict x, uint columns,
+kernel void pack_columns_cpu(global float* restrict packed, global const stored* restrict x, uint columns,
                              uint K, uint ldx, uint first_k, uint first_column) {
   const uint panels = (columns + NR - 1) / NR;
   const uint first_panel = (uint)get_group_id(0) * PACK_PANELS;
@@ -69,7 +70,7 @@ kernel void pack_columns_cpu(global float* restrict packed, global const float* 
 
 // packed[p][k][i] = x[first_k + k][p * MR + i], zero past the last column; x: [*, columns].
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void pack_transposed_rows_cpu(global float* restrict packed, global const float* restrict x,
+kernel void pack_transposed_rows_cpu(global float* restrict packed, global const stored* restrict x,
                                      uint columns, uint K, uint first_k) {
   const uint last_k = min(K, (uint)get_group_id(1) * PACK_K + PACK_K);
   const uint panels = (columns + MR - 1) / MR;
@@ -77,13 +78,13 @@ kernel void pack_transposed_rows_cpu(global float* restrict packed, global const
   for (uint p = first_panel; p < min(panels, first_panel + PACK_PANELS); ++p) {
     const uint used = min((uint)MR, columns - p * MR);
     for (uint k = (uint)get_group_id(1) * PACK_K; k < last_k; ++k) {
-      global const float* in = x + (size_t)(first_k + k) * columns + p * MR;
+      global const stored* in = x + (size_t)(first_k + k) * columns + p * MR;
       global float* out = packed + ((size_t)p * K + k) * MR;
       if (used == MR) {
 #pragma unroll
-        for (uint i = 0; i < MR; ++i) out[i] = in[i];
+        for (uint i = 0; i < MR; ++i) out[i] = load(in + i);
       } else {
-        for (uint i = 0; i < MR; ++i) out[i] = i < used ? in[i] : 0.0f;
+        for (uint i = 0; i < MR; ++i) out[i] = i < used ? load(in + i) : 0.0f;
       }
     }
   }
@@ -93,7 +94,7 @@ kernel void pack_transposed_rows_cpu(global float* restrict packed, global const
 // One work-item has sixteen columns of a panel and PACK_COLUMNS of k.
 #define PACK_COLUMNS 64
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void pack_rows_cpu(global float* restrict packed, global const float* restrict x, uint rows, uint K,
+kernel void pack_rows_cpu(global float* restrict packed, global const stored* restrict x, uint rows, uint K,
                           uint ldx, uint first_k, uint first_row) {
   const uint slab = (uint)get_group_id(0);
   const uint row = slab * 16;

@@ -69,7 +69,7 @@ class MatrixUnitGemm : public GemmProvider {
         name_(fmt::format("{}{}", name_of(traits.unit), emulated ? ", emulated" : "")) {}
 
   std::string_view name() const override { return name_; }
-  bool can_run(const GemmProblem&) const override { return true; }
+  bool can_run(const GemmProblem& p) const override { return p.dtype() != Dtype::f16; }
 
   void run(Stream& s, const GemmProblem& p) const override {
     check_sizes(p);

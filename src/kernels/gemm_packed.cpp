@@ -1,4 +1,5 @@
-// The CPU provider for f32. Kernels and layouts are in gemm_cpu.cl.
+// The CPU provider for f32, and for f16, which is widened to it. Kernels and layouts are in
+// gemm_cpu.cl.
 #include "kernels/gemm_panels.h"
 #include "kernels/gemm_plan.h"
 #include "kernels/gemm_short.h"
@@ -25,13 +26,23 @@ struct F32Kernels {
 class PackedGemm : public GemmProvider {
  public:
   std::string_view name() const override { return "packed"; }
-  bool can_run(const GemmProblem& p) const override { return !p.has_bf16(); }
+  bool can_run(const GemmProblem& p) const override { return p.dtype() != Dtype::bf16; }
 
   void run(Stream& s, const GemmProblem& p) const override {
     const GemmPlan plan = plan_of(s.device(), shape_of(p));
+    round_once(s, p, plan, [&](const GemmProblem& problem) { run_blocks(s, problem, plan); });
+  }
+
+ private:
+  static void run_blocks(Stream& s, const GemmProblem& p, const GemmPlan& plan) {
+    Tensor a = p.a;
+    if (p.transpose != Transpose::a && a.dtype() != Dtype::f32) {
+      a = s.tensor(p.a.shape());
+      cast(s, a, p.a);
+    }
     if (is_short<F32Kernels>(s.device(), p, plan))
-      return multiply_short<F32Kernels>(s, p, p.a, plan, defines_of(plan));
-    multiply_blocks<F32Kernels>(s, p, p.a, plan, defines_of(plan));
+      return multiply_short<F32Kernels>(s, p, a, plan, defines_of(plan));
+    multiply_blocks<F32Kernels>(s, p, a, plan, defines_of(plan));
   }
 };
 

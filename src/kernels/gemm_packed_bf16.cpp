@@ -51,29 +51,11 @@ class PackedBf16Gemm : public GemmProvider {
         return "packed bf16";
     }
   }
-  bool can_run(const GemmProblem&) const override { return true; }
+  bool can_run(const GemmProblem& p) const override { return p.dtype() != Dtype::f16; }
 
   void run(Stream& s, const GemmProblem& p) const override {
     const GemmPlan plan = plan_of(s.device(), shape_of(p));
-    // Sums in bf16 are rounded when all k are added.
-    if (p.c.dtype() == Dtype::f32 || p.K <= plan.k_block) return run_blocks(s, p, plan);
-    Tensor sums = s.tensor(p.c.shape());
-    run_blocks(s,
-               {.c = sums,
-                .a = p.a,
-                .b = p.b,
-                .bias = p.bias,
-                .M = p.M,
-                .N = p.N,
-                .K = p.K,
-                .transpose = p.transpose,
-                .into = Into::replace},
-               plan);
-    launch(s, {.groups = {p.M, 1, 1}},
-           k::round_rows_cpu{.c = p.c,
-                             .sums = sums,
-                             .N = u32(p.N),
-                             .accumulate = p.into == Into::accumulate ? 1u : 0u});
+    round_once(s, p, plan, [&](const GemmProblem& problem) { run_blocks(s, problem, plan); });
   }
 
  private:

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kernels/gemm_blocks.h"
+#include "kernels/generated.h"
 #include "kernels/launch.h"
 
 namespace motley::op {
@@ -168,6 +169,28 @@ void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const Gem
           return multiply_turned<Kernels>(s, p, packed_b, block, turned, plan, defines);
         multiply_tiles<Kernels>(s, p, packs_a ? packed_a : a, packed_b, block, plan, defines);
       });
+}
+
+/// Calls `run` with the problem, or, where c has 16 bits and blocks of k would round it again and
+/// again, with one whose sums are f32, and rounds these when all k are added.
+template <class Run>
+void round_once(Stream& s, const GemmProblem& p, const GemmPlan& plan, Run&& run) {
+  if (p.c.dtype() == Dtype::f32 || p.K <= plan.k_block) return run(p);
+  Tensor sums = s.tensor(p.c.shape());
+  run(GemmProblem{.c = sums,
+                  .a = p.a,
+                  .b = p.b,
+                  .bias = p.bias,
+                  .M = p.M,
+                  .N = p.N,
+                  .K = p.K,
+                  .transpose = p.transpose,
+                  .into = Into::replace});
+  launch(s, {.groups = {p.M, 1, 1}},
+         k::round_rows_cpu{.c = p.c,
+                           .sums = sums,
+                           .N = u32(p.N),
+                           .accumulate = p.into == Into::accumulate ? 1u : 0u});
 }
 
 }  // namespace motley::op

@@ -76,7 +76,7 @@ bool changes_anything(const GemmShape& shape, const GemmPlan& plan, const GemmPl
 }  // namespace
 
 GemmShape shape_of(const GemmProblem& p) {
-  return {.dtype = p.has_bf16() ? Dtype::bf16 : Dtype::f32,
+  return {.dtype = p.dtype(),
           .transpose = p.transpose,
           .M = p.M,
           .N = p.N,

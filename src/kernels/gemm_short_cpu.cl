@@ -12,9 +12,9 @@
 // c: [M, N]; a: [M, lda], read at columns first_k to first_k + K - 1; b: [*, ldb], read at rows (with B_TRANSPOSED
 // columns) first_k to first_k + K - 1; bias: [N]. K is at most BLOCK_K.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gemm_short_cpu(global float* restrict c, global const float* restrict a, global const float* restrict b,
-                           OPTIONAL global const float* restrict bias, uint M, uint N, uint K, uint lda, uint ldb,
-                           uint first_k, uint accumulate) {
+kernel void gemm_short_cpu(global stored_c* restrict c, global const float* restrict a,
+                           global const stored* restrict b, OPTIONAL global const float* restrict bias, uint M, uint N,
+                           uint K, uint lda, uint ldb, uint first_k, uint accumulate) {
   local float panel[BLOCK_K * NR] __attribute__((aligned(64)));
   const size_t column = get_group_id(0) * (size_t)NR;
   const uint columns = (uint)min((size_t)NR, N - column);

@@ -11,21 +11,21 @@
 // to first_column + columns - 1; a: [*, M], read at rows first_k to first_k + K - 1; b: [panels, K, NR], the panels
 // from first_column on; bias: [N]. MR * tiles * K is at most BLOCK_A.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gemm_turned_cpu(global float* restrict c, global const float* restrict a, global const float* restrict b,
-                            OPTIONAL global const float* restrict bias, uint M, uint N, uint K, uint columns,
-                            uint first_k, uint first_column, uint tiles, uint accumulate) {
+kernel void gemm_turned_cpu(global stored_c* restrict c, global const stored* restrict a,
+                            global const float* restrict b, OPTIONAL global const float* restrict bias, uint M, uint N, uint K,
+                            uint columns, uint first_k, uint first_column, uint tiles, uint accumulate) {
   local float panels[BLOCK_A] __attribute__((aligned(64)));
   const uint first_row = (uint)get_group_id(0) * tiles * MR;
   const uint num_rows = min(tiles * MR, M - first_row);
   for (uint k = 0; k < K; ++k) {
-    global const float* in = a + (size_t)(first_k + k) * M + first_row;
+    global const stored* in = a + (size_t)(first_k + k) * M + first_row;
     for (uint row = 0; row < num_rows; row += MR) {
       local float* out = panels + row * K + k * MR;
       if (row + MR <= num_rows) {
 #pragma unroll
-        for (uint i = 0; i < MR; ++i) out[i] = in[row + i];
+        for (uint i = 0; i < MR; ++i) out[i] = load(in + row + i);
       } else {
-        for (uint i = 0; i < MR; ++i) out[i] = row + i < num_rows ? in[row + i] : 0.0f;
+        for (uint i = 0; i < MR; ++i) out[i] = row + i < num_rows ? load(in + row + i) : 0.0f;
       }
     }
   }
@@ -34,7 +34,7 @@ kernel void gemm_turned_cpu(global float* restrict c, global const float* restri
     const uint used = min((uint)NR, columns - j);
     for (uint row = 0; row < num_rows; row += MR) {
       const uint rows = min((uint)MR, num_rows - row);
-      global float* tile = c + (size_t)(first_row + row) * N + column;
+      global stored_c* tile = c + (size_t)(first_row + row) * N + column;
       float16 sums[MR][VECTORS];
       clear_tile(sums);
       expect_tile(tile, N, rows);

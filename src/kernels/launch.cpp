@@ -8,8 +8,9 @@ StoredDtypes StoredFinder::dtypes(const KernelInfo& info) const {
   StoredDtypes dtypes{};
   for (std::size_t i = 0; i < num_stored_groups; ++i) {
     dtypes[i] = first_[i] != nullptr ? first_[i]->dtype() : Dtype::f32;
-    require<ShapeError>(dtypes[i] == Dtype::f32 || dtypes[i] == Dtype::bf16, "kernel.dtype",
-                        "kernel {}: a tensor is {}, it takes f32 or bf16; convert it first",
+    require<ShapeError>(dtypes[i] == Dtype::f32 || dtypes[i] == Dtype::bf16 || dtypes[i] == Dtype::f16,
+                        "kernel.dtype",
+                        "kernel {}: a tensor is {}, it takes f32, bf16 or f16; convert it first",
                         info.name, name_of(dtypes[i]));
   }
   return dtypes;
@@ -17,9 +18,11 @@ StoredDtypes StoredFinder::dtypes(const KernelInfo& info) const {
 
 Defines with_stored(Defines defines, const StoredDtypes& dtypes) {
   // As in stored.clh.
-  constexpr std::array names{"STORED_BF16", "STORED_B_BF16", "STORED_C_BF16"};
+  constexpr std::array in_bf16{"STORED_BF16", "STORED_B_BF16", "STORED_C_BF16"};
+  constexpr std::array in_f16{"STORED_F16", "STORED_B_F16", "STORED_C_F16"};
   for (std::size_t i = 0; i < num_stored_groups; ++i) {
-    if (dtypes[i] == Dtype::bf16) defines.add(names[i], 1);
+    if (dtypes[i] == Dtype::bf16) defines.add(in_bf16[i], 1);
+    if (dtypes[i] == Dtype::f16) defines.add(in_f16[i], 1);
   }
   return defines;
 }

@@ -22,7 +22,7 @@ struct F16 {
 struct BF16 {
   static constexpr Dtype dtype = Dtype::bf16;
 };
-/// What may be f32 or bf16: activations, which are of one dtype in a launch (group 0, `stored`),
+/// What may be f32, bf16 or f16: activations, which are of one dtype in a launch (group 0, `stored`),
 /// and two more groups for products of mixed ones (`stored_b`, `stored_c`).
 template <int group>
 struct Stored {
@@ -119,7 +119,7 @@ class ArgumentSetter {
 /// Finds the dtypes of a launch's Stored arguments: those of the first that is given of each group.
 class StoredFinder {
  public:
-  /// f32 for a group of which there is none. Throws ShapeError for a dtype that is not f32 or bf16.
+  /// f32 for a group of which there is none. Throws ShapeError for another dtype.
   StoredDtypes dtypes(const KernelInfo& info) const;
 
   template <class A>
@@ -135,7 +135,7 @@ class StoredFinder {
   std::array<const Tensor*, num_stored_groups> first_{};
 };
 
-/// `defines` with those that say which groups are bf16.
+/// `defines` with those that say which groups are bf16 or f16.
 Defines with_stored(Defines defines, const StoredDtypes& dtypes);
 
 }  // namespace detail

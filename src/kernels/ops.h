@@ -3,10 +3,11 @@
 //
 // Letters: B batch, T time, N = B*T tokens, C channels, H heads, G key/value heads, D head size,
 // F mlp width, V vocabulary. dX is the gradient of the loss with respect to X. Tensors are f32
-// unless said otherwise. Activations (x, y, qkv, gate_up) and their gradients may be bf16 instead,
-// all of one call alike: ops compute in f32 all the same and round where they write, to nearest
-// even. Parameters, their gradients and what is saved of a row (rstd, lse) are f32. Parameter
-// gradients are added to (+=), activation gradients are written (=) unless an Into says otherwise.
+// unless said otherwise. Activations (x, y, qkv, gate_up) and their gradients may be bf16 or f16
+// instead, all of one call alike: ops compute in f32 all the same and round where they write, to
+// nearest even. Parameters, their gradients and what is saved of a row (rstd, lse) are f32.
+// Parameter gradients are added to (+=), activation gradients are written (=) unless an Into says
+// otherwise.
 // Every op gives the same bits for the same input, run after run. All throw ShapeError when tensors
 // do not fit together.
 #pragma once
@@ -88,8 +89,8 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
 using motley::Transpose;
 
 /// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K. Each
-/// is f32 or bf16. With bf16 among them factors in f32 may be rounded to bf16; sums are f32 and are
-/// rounded once.
+/// is f32, or bf16 or f16, but not both. With bf16 among them factors in f32 may be rounded to bf16;
+/// sums are f32 and are rounded once.
 void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose transpose, Into into);
 
 /// y = x w^T + bias. y: [N, O]; x: [N, I]; w: [O, I]; bias: [O] or null. With Into::accumulate y
@@ -165,10 +166,12 @@ std::size_t head_chunk_rows(std::size_t N, std::size_t V, Dtype dtype);
 /// loss: [N]; x: [N, C]; w: [V, C]; targets: [N] i32.
 void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor& w,
                           const Tensor& targets);
-/// The same, and the gradient of the sum of all losses: dx (=) and dw (+=).
+/// The same, and the gradient of the sum of all losses: dx (=) and dw (+=), times scale[0] or, where
+/// it is null, 1. So gradients that f16 would round to 0 stay in its range.
 struct LinearCrossEntropyGradients {
   Tensor& dx;
   Tensor& dw;
+  const Tensor* scale = nullptr;  // [1]
 };
 void linear_cross_entropy_with_gradient(Stream& s, Tensor& loss,
                                         LinearCrossEntropyGradients gradients, const Tensor& x,

@@ -15,7 +15,7 @@ enum class Transpose { none, a, b };
 
 /// All that the plan of a product c = op(a) op(b) depends on; c is [M, N], the inner size is K.
 struct GemmShape {
-  Dtype dtype = Dtype::f32;  // bf16 where any of the matrices is
+  Dtype dtype = Dtype::f32;  // bf16 or f16 where any matrix is
   Transpose transpose = Transpose::none;
   std::size_t M = 0;
   std::size_t N = 0;

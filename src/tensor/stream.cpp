@@ -10,8 +10,8 @@
 namespace motley {
 namespace {
 
-/// Whether a compiled argument's type is the declared one. `stored` and its like stand for one of
-/// two types, by the build's definitions (kernels/stored.clh).
+/// Whether a compiled argument's type is the declared one. `stored` and its like stand for float
+/// or 16 bits, by the build's definitions (kernels/stored.clh).
 bool is_declared(std::string_view compiled, std::string_view declared) {
   if (declared.starts_with("stored")) return compiled == "float*" || compiled == "ushort*";
   return compiled == declared;

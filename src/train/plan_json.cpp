@@ -50,10 +50,10 @@ Transpose transpose_from(const json::Value& value) {
 }
 
 Dtype product_dtype_from(const json::Value& value) {
-  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
     if (value.as_string() == name_of(dtype)) return dtype;
   }
-  value.refuse("must be f32 or bf16");
+  value.refuse("must be f32, bf16 or f16");
 }
 
 }  // namespace

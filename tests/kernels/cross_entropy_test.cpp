@@ -24,9 +24,9 @@ class CrossEntropy : public testing::TestWithParam<KernelFamily> {
     return run(std::vector<float>(targets.size(), 1.0f), w, targets);
   }
 
-  /// x: [N, 1], w: [V, 1].
+  /// x: [N, 1], w: [V, 1]. `scale`: of the gradients; 0: none is given.
   Result run(const std::vector<float>& x_values, const std::vector<float>& w,
-             const std::vector<std::int32_t>& targets) {
+             const std::vector<std::int32_t>& targets, float scale = 0) {
     Stream& s = device_.stream();
     Tensor x = device_.tensor({targets.size(), 1});
     Tensor weights = device_.tensor({w.size(), 1});
@@ -37,7 +37,10 @@ class CrossEntropy : public testing::TestWithParam<KernelFamily> {
     Tensor loss = device_.tensor({targets.size()});
     Tensor dx = device_.tensor(x.shape());
     Tensor dw = device_.zeros(weights.shape());
-    op::linear_cross_entropy_with_gradient(s, loss, {.dx = dx, .dw = dw}, x, weights, index);
+    Tensor factor = device_.tensor({1});
+    s.write<float>(factor, std::vector<float>{scale});
+    op::linear_cross_entropy_with_gradient(
+        s, loss, {.dx = dx, .dw = dw, .scale = scale == 0 ? nullptr : &factor}, x, weights, index);
     Tensor loss_alone = device_.tensor({targets.size()});
     op::linear_cross_entropy(s, loss_alone, x, weights, index);
     Result result{read(loss), read(dx), read(dw)};
@@ -77,6 +80,19 @@ TEST_P(CrossEntropy, StaysFiniteForLogitsOfAnySize) {
   EXPECT_EQ(r.loss[0], 0.0f);
   EXPECT_EQ(r.loss[1], 1e30f);
   for (const float v : r.dw) EXPECT_TRUE(std::isfinite(v));
+}
+
+/// A power of two changes exponents alone.
+TEST_P(CrossEntropy, AScaleMultipliesGradientsAndNotTheLoss) {
+  std::vector<float> w(37);
+  for (std::size_t v = 0; v < w.size(); ++v) w[v] = 0.3f * static_cast<float>(v % 7) - 1;
+  const std::vector<float> x{0.5f, -1.25f, 2};
+  const std::vector<std::int32_t> targets{36, 4, op::ignored_target};
+  const Result plain = run(x, w, targets);
+  const Result scaled = run(x, w, targets, 1024);
+  EXPECT_EQ(scaled.loss, plain.loss);
+  for (std::size_t n = 0; n < x.size(); ++n) EXPECT_EQ(scaled.dx[n], 1024 * plain.dx[n]);
+  for (std::size_t v = 0; v < w.size(); ++v) EXPECT_EQ(scaled.dw[v], 1024 * plain.dw[v]);
 }
 
 TEST_P(CrossEntropy, OfOneClassIsZero) {

@@ -65,6 +65,39 @@ TEST(Gemm, OwnProvidersOfBf16AgreeInEveryBit) {
   }
 }
 
+/// Sums beyond 2048, which f16 rounds, once; and blocks of 1024 k.
+TEST(Gemm, ProvidersOfF16AgreeInEveryBitWithAPlainProduct) {
+  Device cpu = open_poisoned(KernelFamily::cpu);
+  Device gpu = open_poisoned(KernelFamily::gpu);
+  const std::vector<ExactProduct> products = {
+      {1, 1, 1, Transpose::none, Into::replace, true},
+      {13, 33, 1040, Transpose::none, Into::accumulate, true},
+      {64, 65, 16, Transpose::a, Into::replace, false},
+      {41, 29, 2131, Transpose::a, Into::accumulate, true},
+      {11, 31, 47, Transpose::b, Into::accumulate, false},
+      {67, 130, 2178, Transpose::b, Into::replace, true},
+      {5, 9, 0, Transpose::b, Into::replace, true},
+  };
+  for (const Dtype weights : {Dtype::f32, Dtype::f16}) {
+    for (const Dtype result : {Dtype::f32, Dtype::f16}) {
+      const ProductDtypes dtypes{.a = Dtype::f16, .b = weights, .c = result};
+      for (const ExactProduct& p : products) {
+        const std::vector<float> c = expected_product(p, result);
+        EXPECT_EQ(c, multiply(cpu, op::packed_gemm(), p, dtypes)) << "packed, " << to_string(p);
+        EXPECT_EQ(c, multiply(gpu, op::tiled_gemm(), p, dtypes)) << "tiled, " << to_string(p);
+      }
+    }
+  }
+}
+
+TEST(Gemm, RefusesBf16AndF16InOneProduct) {
+  Device device = open_poisoned(KernelFamily::cpu);
+  Tensor c = device.tensor({2, 2});
+  const Tensor a = device.tensor({2, 2}, Dtype::bf16);
+  const Tensor b = device.tensor({2, 2}, Dtype::f16);
+  EXPECT_THROW(op::matmul(device.stream(), c, a, b, Transpose::none, Into::replace), ShapeError);
+}
+
 TEST(Gemm, OfF32FactorsIntoBf16RoundsOnce) {
   Device cpu = open_poisoned(KernelFamily::cpu);
   Device gpu = open_poisoned(KernelFamily::gpu);
@@ -111,6 +144,10 @@ TEST(Gemm, EachFamilyHasItsProvider) {
                           .into = Into::replace};
   EXPECT_TRUE(op::choose_gemm(cpu.stream(), in_bf16).name().starts_with("packed bf16"));
   EXPECT_EQ(op::choose_gemm(gpu.stream(), in_bf16).name(), "tiled");
+  half = cpu.tensor({2, 2}, Dtype::f16);
+  const op::GemmProblem& in_f16 = in_bf16;  // refers to `half`
+  EXPECT_EQ(op::choose_gemm(cpu.stream(), in_f16).name(), "packed");
+  EXPECT_EQ(op::choose_gemm(gpu.stream(), in_f16).name(), "tiled") << "units multiply bf16";
   const bool real = gpu.info().kind == DeviceKind::gpu;
   EXPECT_EQ(op::choose_gemm(gpu.stream(), problem).name(), real ? "clblast" : "tiled");
 }

@@ -102,7 +102,9 @@ inline std::vector<float> expected_product(const ExactProduct& p, Dtype dtype = 
       if (p.into == op::Into::accumulate) sum += before[m * p.N + n];
       for (std::size_t k = 0; k < p.K; ++k)
         sum += a[of_a ? k * p.M + m : m * p.K + k] * b[of_b ? n * p.K + k : k * p.N + n];
-      c[m * p.N + n] = dtype == Dtype::bf16 ? f32_from_bf16(bf16_from_f32(sum)) : sum;
+      c[m * p.N + n] = dtype == Dtype::bf16  ? f32_from_bf16(bf16_from_f32(sum))
+                       : dtype == Dtype::f16 ? f32_from_f16(f16_from_f32(sum))
+                                             : sum;
     }
   }
   return c;

@@ -86,7 +86,7 @@ const Registered swiglu({.name = "swiglu",
                          .oclgrind_sizes = {{2, 17}, {3, 5}},
                          .bench_sizes = {{2048, 1024}, {2048, 2048}},
                          .make = make_swiglu,
-                         .bf16 = true});
+                         .has_activations = true});
 
 const Registered gelu_tanh({.name = "gelu_tanh",
                             .ops = {"gelu", "gelu_backward"},
@@ -95,7 +95,7 @@ const Registered gelu_tanh({.name = "gelu_tanh",
                             .bench_sizes = {{2048, 1536}, {2048, 3072}},
                             .make =
                                 [](const Sizes& sizes) { return make_gelu(sizes, op::Gelu::tanh); },
-                            .bf16 = true});
+                            .has_activations = true});
 
 const Registered gelu_erf({.name = "gelu_erf",
                            .ops = {"gelu", "gelu_backward"},
@@ -104,7 +104,7 @@ const Registered gelu_erf({.name = "gelu_erf",
                            .bench_sizes = {{2048, 1536}, {2048, 3072}},
                            .make =
                                [](const Sizes& sizes) { return make_gelu(sizes, op::Gelu::erf); },
-                           .bf16 = true});
+                           .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

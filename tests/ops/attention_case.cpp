@@ -107,7 +107,7 @@ const Registered attention(
      .oclgrind_sizes = {{1, 1, 1, 1, 20}, {2, 17, 2, 1, 20}, {1, 3, 1, 1, 16}},
      .bench_sizes = {{8, 256, 6, 6, 64}, {1, 1024, 12, 12, 64}, {2, 1024, 8, 2, 64}},
      .make = make_attention,
-     .bf16 = true});
+     .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

@@ -34,7 +34,7 @@ const Registered column_sum(
      .oclgrind_sizes = {{5, 17}, {130, 3}},
      .bench_sizes = {{2048, 384}, {2048, 1536}},
      .make = make_column_sum,
-     .bf16 = true});
+     .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

@@ -72,7 +72,7 @@ const Registered cross_entropy({.name = "cross_entropy",
                                 .oclgrind_sizes = {{7, 3, 17}, {2, 2, 1}},
                                 .bench_sizes = {{2048, 384, 8192}},
                                 .make = make_cross_entropy,
-                                .bf16 = true});
+                                .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

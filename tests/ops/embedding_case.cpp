@@ -75,7 +75,7 @@ const Registered embedding({.name = "embedding",
                             .oclgrind_sizes = {{5, 3, 17}, {3, 8, 2}},
                             .bench_sizes = {{2048, 8192, 384}, {4096, 50257, 768}},
                             .make = make_embedding,
-                            .bf16 = true});
+                            .has_activations = true});
 
 /// Tokens that a table of V rows does not have among others.
 HostTensor stray_tokens(double V) {
@@ -102,7 +102,7 @@ const Registered stray_embedding({.name = "embedding_of_stray_tokens",
                                   .oclgrind_sizes = {{4, 17}},
                                   .bench_sizes = {},
                                   .make = make_stray_embedding,
-                                  .bf16 = true});
+                                  .has_activations = true});
 
 Problem make_stray_backward(const Sizes& sizes) {
   const std::size_t V = sizes[0];
@@ -130,7 +130,7 @@ const Registered stray_backward({.name = "embedding_backward_of_stray_tokens",
                                  .oclgrind_sizes = {{4, 17}},
                                  .bench_sizes = {},
                                  .make = make_stray_backward,
-                                 .bf16 = true});
+                                 .has_activations = true});
 
 Problem make_position_embedding(const Sizes& sizes) {
   const std::size_t B = sizes[0];
@@ -168,7 +168,7 @@ const Registered position_embedding(
      .oclgrind_sizes = {{2, 3, 17}},
      .bench_sizes = {{8, 256, 384}, {4, 1024, 768}},
      .make = make_position_embedding,
-     .bf16 = true});
+     .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

@@ -62,7 +62,7 @@ const Registered linear({.name = "linear",
                          .oclgrind_sizes = {{5, 33, 3, 1, 1}, {13, 2, 17, 0, 0}},
                          .bench_sizes = {{2048, 1536, 384, 1, 0}, {2048, 384, 1536, 1, 1}},
                          .make = make_linear,
-                         .bf16 = true});
+                         .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

@@ -67,7 +67,7 @@ const Registered matmul(
                      {1024, 384, 8192, 0, 0},
                      {8192, 384, 1024, 1, 1}},
      .make = make_matmul,
-     .bf16 = true});
+     .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test

@@ -115,7 +115,7 @@ OpCase norm_case(const std::string& name, const std::string& op,
           .oclgrind_sizes = tiny_sizes,
           .bench_sizes = into == op::Into::replace ? bench_sizes : std::vector<Sizes>{},
           .make = [make, into](const Sizes& sizes) { return make(sizes, into); },
-          .bf16 = true};
+          .has_activations = true};
 }
 
 const Registered rms_norm(norm_case("rms_norm", "rms_norm", make_rms_norm, op::Into::replace));

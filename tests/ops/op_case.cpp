@@ -15,8 +15,10 @@ std::vector<OpCase>& registry() {
   return cases;
 }
 
-double rounded_to_bf16(double value) {
-  return static_cast<double>(f32_from_bf16(bf16_from_f32(static_cast<float>(value))));
+double rounded_to(Dtype dtype, double value) {
+  const auto wide = static_cast<float>(value);
+  return static_cast<double>(dtype == Dtype::bf16 ? f32_from_bf16(bf16_from_f32(wide))
+                                                  : f32_from_f16(f16_from_f32(wide)));
 }
 
 /// Of all inputs and outputs.
@@ -78,11 +80,11 @@ Problem stored_as(Dtype dtype, Problem problem) {
   for (std::vector<HostTensor>* tensors : {&problem.inputs, &problem.outputs}) {
     for (HostTensor& tensor : *tensors) {
       if (tensor.dtype != Dtype::f32) continue;
-      for (double& value : tensor.values) value = rounded_to_bf16(value);
+      for (double& value : tensor.values) value = rounded_to(dtype, value);
       if (tensor.activation) tensor.dtype = dtype;
     }
   }
-  for (double& value : problem.dy) value = rounded_to_bf16(value);
+  for (double& value : problem.dy) value = rounded_to(dtype, value);
   const double shrink = bytes_before > 0 ? bytes_of(problem) / bytes_before : 1;
   problem.bytes *= shrink;
   problem.backward_bytes *= shrink;

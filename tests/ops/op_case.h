@@ -23,8 +23,8 @@ struct HostTensor {
   Shape shape;
   Dtype dtype = Dtype::f32;
   std::vector<double> values = {};
-  /// Whether the model stores it in its activations' dtype: such a tensor is f32, and with
-  /// OpCase::bf16 bf16 as well. So are a gradient of it and, of the first output, dy.
+  /// Whether the model stores it in its activations' dtype: such a tensor is f32, bf16 or f16 (see
+  /// OpCase::has_activations). So are a gradient of it and, of the first output, dy.
   bool activation = false;
 };
 
@@ -61,7 +61,7 @@ struct Problem {
   /// An output's or a gradient's scale is its largest expected magnitude, but at least this. Set it
   /// where a few outputs are sums whose terms may cancel: the magnitude such a sum has typically.
   double min_scale = 0;
-  /// With activations in bf16: how many of its roundings an output or a gradient passes on from
+  /// With activations in bf16 or f16: how many of its roundings an output or a gradient passes on from
   /// what is stored on the way to it, of its scale; that of the result itself is not counted.
   double stored_roundings = 0;
 
@@ -92,8 +92,8 @@ struct OpCase {
   std::vector<Sizes> oclgrind_sizes;
   std::vector<Sizes> bench_sizes;
   std::function<Problem(const Sizes&)> make;
-  /// Whether it is tested with activations in bf16 too.
-  bool bf16 = false;
+  /// Whether it is tested with activations in bf16 and f16 too.
+  bool has_activations = false;
 };
 
 /// Adds a case at program start: `static const Registered registered({...});` in its file.
@@ -112,8 +112,8 @@ HostTensor random_activation(const Shape& shape, std::uint64_t salt, double scal
 /// `salt`.
 HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit);
 
-/// The same problem with activations of this dtype, f32 or bf16. For bf16 all real inputs are
-/// rounded to it, so that the reference sees what a kernel that rounds weights sees. The bytes of
+/// The same problem with activations of this dtype, f32, bf16 or f16. For the latter all real inputs
+/// are rounded to it, so that the reference sees what a kernel that rounds weights sees. The bytes of
 /// the op shrink as its inputs and outputs do together.
 Problem stored_as(Dtype dtype, Problem problem);
 

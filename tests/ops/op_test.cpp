@@ -46,7 +46,9 @@ std::vector<Row> all_rows() {
     for (const Sizes& sizes : use_oclgrind_sizes ? op_case.oclgrind_sizes : op_case.test_sizes) {
       for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
         rows.push_back({&op_case, sizes, family, Dtype::f32});
-        if (op_case.bf16) rows.push_back({&op_case, sizes, family, Dtype::bf16});
+        if (!op_case.has_activations) continue;
+        for (const Dtype dtype : {Dtype::bf16, Dtype::f16})
+          rows.push_back({&op_case, sizes, family, dtype});
       }
     }
   }
@@ -57,7 +59,8 @@ std::string row_name(const testing::TestParamInfo<Row>& info) {
   std::string name = info.param.op_case->name;
   for (const std::size_t size : info.param.sizes) name += fmt::format("_{}", size);
   name += info.param.family == KernelFamily::cpu ? "_cpu" : "_gpu";
-  return info.param.stored == Dtype::f32 ? name : name + "_bf16";
+  if (info.param.stored == Dtype::f32) return name;
+  return fmt::format("{}_{}", name, name_of(info.param.stored));
 }
 
 /// One device a family for the whole program, so that each kernel is built once.
@@ -103,19 +106,22 @@ double unit_of(Dtype dtype) {
 }
 
 /// How far a tensor of this dtype may be off: its kernel computes in f32 and rounds once. Of what
-/// was rounded to bf16 on the way, stored_roundings pass through.
+/// was rounded to `stored` on the way, stored_roundings pass through.
 struct Tolerance {
   double depth;
   double min_scale;
   double stored_roundings = 0;
   Dtype dtype = Dtype::f32;
+  Dtype stored = Dtype::f32;
 };
 
 Tolerance tolerance_of(const Problem& problem, double depth, double stored_roundings, Dtype dtype) {
-  const bool is_stored = std::any_of(
-      problem.inputs.begin(), problem.inputs.end(),
-      [](const HostTensor& input) { return input.activation && input.dtype == Dtype::bf16; });
-  return {depth, problem.min_scale, is_stored ? stored_roundings : 0, dtype};
+  const auto stored =
+      std::find_if(problem.inputs.begin(), problem.inputs.end(), [](const HostTensor& input) {
+        return input.activation && input.dtype != Dtype::f32;
+      });
+  if (stored == problem.inputs.end()) return {depth, problem.min_scale, 0, dtype};
+  return {depth, problem.min_scale, stored_roundings, dtype, stored->dtype};
 }
 
 /// Compares elements `at` of actual with expected (both of the whole tensor).
@@ -128,7 +134,7 @@ void expect_close(const std::vector<double>& actual, const std::vector<double>& 
   }
   const double allowed =
       scale * (tolerance_factor * unit_of(Dtype::f32) * std::sqrt(tolerance.depth) +
-               tolerance.stored_roundings * unit_of(Dtype::bf16));
+               tolerance.stored_roundings * unit_of(tolerance.stored));
   const double rounding = tolerance.dtype == Dtype::f32 ? 0 : unit_of(tolerance.dtype);
   std::size_t worst = 0;
   double worst_error = -1;

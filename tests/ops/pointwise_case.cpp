@@ -29,7 +29,7 @@ const Registered add({.name = "add",
                       .oclgrind_sizes = {{1}, {257}},
                       .bench_sizes = {{1 << 20}, {1 << 24}},
                       .make = make_add,
-                      .bf16 = true});
+                      .has_activations = true});
 
 /// What a binary format can hold.
 struct Format {

@@ -81,7 +81,7 @@ const Registered rope({.name = "rope",
                        .oclgrind_sizes = {{2, 3, 2, 1, 6}},
                        .bench_sizes = {{8, 256, 6, 6, 64}},
                        .make = make_rope,
-                       .bf16 = true});
+                       .has_activations = true});
 
 }  // namespace
 }  // namespace motley::test
