@@ -194,6 +194,23 @@ BandwidthRow rope_row(Tensors& t, std::size_t elements) {
               shape]() mutable { op::rope(s, qkv, table, shape); });
 }
 
+/// A kernel of the loss over rows of logits; that of the backward takes a scale, here none.
+template <class Kernel>
+Kernel rows_kernel(Tensor& loss, Tensor& logits, const Tensor& targets) {
+  constexpr auto V = static_cast<std::uint32_t>(vocab);
+  if constexpr (requires(Kernel kernel) { kernel.loss_scale; }) {
+    return {.loss = loss,
+            .logits = logits,
+            .targets = targets,
+            .loss_scale = nullptr,
+            .V = V,
+            .ignored = op::ignored_target};
+  } else {
+    return {
+        .loss = loss, .logits = logits, .targets = targets, .V = V, .ignored = op::ignored_target};
+  }
+}
+
 /// The rows of logits between two products of linear_cross_entropy; a chunk of them is no op.
 template <class Cpu, class Gpu>
 BandwidthRow cross_entropy_row(std::string name, Tensors& t, std::size_t elements,
@@ -202,22 +219,12 @@ BandwidthRow cross_entropy_row(std::string name, Tensors& t, std::size_t element
   return row(std::move(name), t, N * vocab, streams,
              [&s = t.stream(), logits = t.activation({N, vocab}), loss = t.f32({N}),
               targets = t.stream().device().zeros({N}, Dtype::i32)]() mutable {
-               constexpr auto V = static_cast<std::uint32_t>(vocab);
                const std::size_t rows = loss.dim(0);
                if (s.device().family() == KernelFamily::cpu) {
-                 launch(s, {.groups = {rows, 1, 1}},
-                        Cpu{.loss = loss,
-                            .logits = logits,
-                            .targets = targets,
-                            .V = V,
-                            .ignored = op::ignored_target});
+                 launch(s, {.groups = {rows, 1, 1}}, rows_kernel<Cpu>(loss, logits, targets));
                } else {
                  launch(s, {.groups = {rows, 1, 1}, .local = {cross_entropy_gpu_group, 1, 1}},
-                        Gpu{.loss = loss,
-                            .logits = logits,
-                            .targets = targets,
-                            .V = V,
-                            .ignored = op::ignored_target});
+                        rows_kernel<Gpu>(loss, logits, targets));
                }
              });
 }
@@ -246,7 +253,7 @@ std::vector<BandwidthRowMaker> bandwidth_rows(std::size_t elements) {
   // Those of parameters and their gradients.
   for (const Make make : {sum_row, squares_row, pack_row, adamw_row, lion_row})
     add(Dtype::f32, make);
-  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
     for (const Make make :
          {add_row, column_sum_row, rms_norm_row, rms_norm_backward_row, layer_norm_row,
           layer_norm_backward_row, gelu_row, gelu_backward_row, swiglu_row, swiglu_backward_row,

@@ -7,5 +7,7 @@ target_link_libraries(bench_gemm PRIVATE motley motley_options cxxopts::cxxopts 
 if(MOTLEY_TESTS)
   add_test(NAME bench_gemm_runs COMMAND bench_gemm --rounds 1)
   add_test(NAME bench_gemm_runs_in_bf16 COMMAND bench_gemm --rounds 1 --dtype bf16)
-  set_tests_properties(bench_gemm_runs bench_gemm_runs_in_bf16 PROPERTIES TIMEOUT 300 LABELS bench)
+  add_test(NAME bench_gemm_runs_in_f16 COMMAND bench_gemm --rounds 1 --dtype f16)
+  set_tests_properties(bench_gemm_runs bench_gemm_runs_in_bf16 bench_gemm_runs_in_f16
+    PROPERTIES TIMEOUT 300 LABELS bench)
 endif()

@@ -9,6 +9,7 @@ endif()
 if(op_cases AND MOTLEY_TESTS)
   add_test(NAME bench_ops.runs COMMAND bench_ops --brief)
   add_test(NAME bench_ops.runs_in_bf16 COMMAND bench_ops --brief --dtype bf16)
-  set_tests_properties(bench_ops.runs bench_ops.runs_in_bf16
+  add_test(NAME bench_ops.runs_in_f16 COMMAND bench_ops --brief --dtype f16)
+  set_tests_properties(bench_ops.runs bench_ops.runs_in_bf16 bench_ops.runs_in_f16
     PROPERTIES LABELS slow TIMEOUT 600 PROCESSORS 2)
 endif()

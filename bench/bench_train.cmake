@@ -4,5 +4,7 @@ target_link_libraries(bench_train PRIVATE motley motley_options cxxopts::cxxopts
 if(MOTLEY_TESTS)
   add_test(NAME bench_train_runs COMMAND bench_train --steps 1)
   add_test(NAME bench_train_runs_in_bf16 COMMAND bench_train --steps 1 --dtype bf16)
-  set_tests_properties(bench_train_runs bench_train_runs_in_bf16 PROPERTIES TIMEOUT 300 LABELS bench)
+  add_test(NAME bench_train_runs_in_f16 COMMAND bench_train --steps 1 --dtype f16)
+  set_tests_properties(bench_train_runs bench_train_runs_in_bf16 bench_train_runs_in_f16
+    PROPERTIES TIMEOUT 300 LABELS bench)
 endif()

@@ -49,12 +49,17 @@ int run(const bench::Workload& workload, std::size_t steps, const DecoderOptions
   bench::set_workload_weights(device->stream(), train.params());
   std::vector<double> seconds;
   std::vector<double> losses;
+  LossScale scale;  // matters in f16 alone
   for (std::size_t step = 0; step < warm_up_steps + steps; ++step) {
     const Batch batch = bench::workload_batch(workload, step, workload.B);
     const auto start = Clock::now();
     const StepResult result =
         train.run(even_plan(1, train.rank_order()), [&](std::size_t) { return Batch(batch); },
-                  {.learning_rate = 6e-4f, .step = step + 1});
+                  {.learning_rate = 6e-4f,
+                   .step = step + 1,
+                   .skipped = scale.skipped,
+                   .loss_scale = scale.scale});
+    scale.after_step(result.non_finite == 0);
     device->stream().finish();
     if (step >= warm_up_steps) seconds.push_back(seconds_since(start));
     losses.push_back(result.loss);

@@ -25,16 +25,17 @@ inline DeviceChoiceSettings device_choice(const cxxopts::ParseResult& parsed) {
 }
 
 inline void add_dtype_option(cxxopts::Options& options) {
-  options.add_options()("dtype", "of activations, f32 or bf16",
+  options.add_options()("dtype", "of activations, f32, bf16 or f16",
                         cxxopts::value<std::string>()->default_value("f32"));
 }
 
 /// Throws ConfigError for what is none.
 inline Dtype chosen_dtype(const cxxopts::ParseResult& parsed) {
   const std::string dtype = parsed["dtype"].as<std::string>();
-  require<ConfigError>(dtype == "f32" || dtype == "bf16", "bench.dtype",
-                       "'{}' is no dtype of activations; give f32 or bf16", dtype);
-  return dtype == "f32" ? Dtype::f32 : Dtype::bf16;
+  for (const Dtype known : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+    if (dtype == name_of(known)) return known;
+  }
+  fail<ConfigError>("bench.dtype", "'{}' is no dtype of activations; give f32, bf16 or f16", dtype);
 }
 
 inline void add_workload_option(cxxopts::Options& options) {

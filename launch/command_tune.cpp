@@ -81,16 +81,15 @@ void print_table(const Device& device, const std::vector<Product>& products,
 int run_tune(Communicator& comm, const Settings& settings) {
   const ModelConfig model = model_to_tune(settings);
   const std::size_t T = settings.train.sequence == 0 ? model.context : settings.train.sequence;
-  const bool in_bf16 = settings.model.dtype == Precision::bf16;
+  const Dtype dtype = activation_dtype(settings.model);
   const std::unique_ptr<Device> device = open_device(comm, settings.device);
   Stream& s = device->stream();
-  if (in_bf16) op::find_matrix_unit(s);
+  if (dtype == Dtype::bf16) op::find_matrix_unit(s);
   fmt::print("device      {}, {} compute units\n", device->info().name,
              device->info().compute_units);
-  fmt::print("micro-batch {} x {} tokens in {}\n", settings.train.micro_batch, T,
-             in_bf16 ? "bf16" : "f32");
+  fmt::print("micro-batch {} x {} tokens in {}\n", settings.train.micro_batch, T, name_of(dtype));
   const std::vector<Product> products =
-      training_products(model, settings.train.micro_batch, T, in_bf16 ? Dtype::bf16 : Dtype::f32);
+      training_products(model, settings.train.micro_batch, T, dtype);
   std::vector<GemmShape> shapes;
   shapes.reserve(products.size());
   for (const Product& product : products) shapes.push_back(product.shape);

@@ -53,23 +53,21 @@ void rows_backward(Stream& s, Tensor loss, Tensor& logits, const Tensor& targets
   const auto V = narrow<std::uint32_t>(logits.dim(1));
   const std::size_t rows = logits.dim(0);
   if (s.device().family() == KernelFamily::cpu) {
-    launch(
-        s, {.groups = {rows, 1, 1}},
-        k::cross_entropy_bwd_cpu{.loss = loss,
-                                 .logits = logits,
-                                 .targets = targets,
-                                 .loss_scale = scale,
-                                 .V = V,
-                                 .ignored = ignored_target});
+    launch(s, {.groups = {rows, 1, 1}},
+           k::cross_entropy_bwd_cpu{.loss = loss,
+                                    .logits = logits,
+                                    .targets = targets,
+                                    .loss_scale = scale,
+                                    .V = V,
+                                    .ignored = ignored_target});
   } else {
-    launch(
-        s, {.groups = {rows, 1, 1}, .local = {gpu_group, 1, 1}},
-        k::cross_entropy_bwd_gpu{.loss = loss,
-                                 .logits = logits,
-                                 .targets = targets,
-                                 .loss_scale = scale,
-                                 .V = V,
-                                 .ignored = ignored_target});
+    launch(s, {.groups = {rows, 1, 1}, .local = {gpu_group, 1, 1}},
+           k::cross_entropy_bwd_gpu{.loss = loss,
+                                    .logits = logits,
+                                    .targets = targets,
+                                    .loss_scale = scale,
+                                    .V = V,
+                                    .ignored = ignored_target});
   }
 }
 

@@ -18,8 +18,7 @@ const GemmProvider& choose_gemm(Stream& s, const GemmProblem& problem) {
   const Device& device = s.device();
   const bool in_bf16 = problem.dtype() == Dtype::bf16;
   const MatrixUnit unit = in_bf16 ? find_matrix_unit(s) : MatrixUnit::none;
-  if (device.family() == KernelFamily::cpu)
-    return in_bf16 ? packed_bf16_gemm(unit) : packed_gemm();
+  if (device.family() == KernelFamily::cpu) return in_bf16 ? packed_bf16_gemm(unit) : packed_gemm();
   if (unit != MatrixUnit::none) return matrix_unit_gemm(unit);
   if (!(plan_of(device, shape_of(problem)) == GemmPlan{})) return tiled_gemm();
   // On a CPU, CLBlast is slower than our tiles and spends half a minute compiling.

@@ -56,8 +56,9 @@ class ClblastGemm : public GemmProvider {
   std::string_view name() const override { return "clblast"; }
 
   bool can_run(const GemmProblem& p) const override {
-    return p.dtype() == Dtype::f32 && p.M > 0 && p.N > 0 && p.K > 0 && fits(p.M, p.N) && fits(p.M, p.K) &&
-           fits(p.K, p.N) && std::max({p.a.offset(), p.b.offset(), p.c.offset()}) <= max_elements;
+    return p.dtype() == Dtype::f32 && p.M > 0 && p.N > 0 && p.K > 0 && fits(p.M, p.N) &&
+           fits(p.M, p.K) && fits(p.K, p.N) &&
+           std::max({p.a.offset(), p.b.offset(), p.c.offset()}) <= max_elements;
   }
 
   void run(Stream& s, const GemmProblem& p) const override {

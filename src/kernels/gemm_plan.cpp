@@ -76,11 +76,7 @@ bool changes_anything(const GemmShape& shape, const GemmPlan& plan, const GemmPl
 }  // namespace
 
 GemmShape shape_of(const GemmProblem& p) {
-  return {.dtype = p.dtype(),
-          .transpose = p.transpose,
-          .M = p.M,
-          .N = p.N,
-          .K = p.K};
+  return {.dtype = p.dtype(), .transpose = p.transpose, .M = p.M, .N = p.N, .K = p.K};
 }
 
 GemmPlan default_plan(const Device& device, Dtype dtype) {

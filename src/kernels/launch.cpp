@@ -8,10 +8,10 @@ StoredDtypes StoredFinder::dtypes(const KernelInfo& info) const {
   StoredDtypes dtypes{};
   for (std::size_t i = 0; i < num_stored_groups; ++i) {
     dtypes[i] = first_[i] != nullptr ? first_[i]->dtype() : Dtype::f32;
-    require<ShapeError>(dtypes[i] == Dtype::f32 || dtypes[i] == Dtype::bf16 || dtypes[i] == Dtype::f16,
-                        "kernel.dtype",
-                        "kernel {}: a tensor is {}, it takes f32, bf16 or f16; convert it first",
-                        info.name, name_of(dtypes[i]));
+    require<ShapeError>(
+        dtypes[i] == Dtype::f32 || dtypes[i] == Dtype::bf16 || dtypes[i] == Dtype::f16,
+        "kernel.dtype", "kernel {}: a tensor is {}, it takes f32, bf16 or f16; convert it first",
+        info.name, name_of(dtypes[i]));
   }
   return dtypes;
 }

@@ -22,8 +22,8 @@ struct F16 {
 struct BF16 {
   static constexpr Dtype dtype = Dtype::bf16;
 };
-/// What may be f32, bf16 or f16: activations, which are of one dtype in a launch (group 0, `stored`),
-/// and two more groups for products of mixed ones (`stored_b`, `stored_c`).
+/// What may be f32, bf16 or f16: activations, which are of one dtype in a launch (group 0,
+/// `stored`), and two more groups for products of mixed ones (`stored_b`, `stored_c`).
 template <int group>
 struct Stored {
   static constexpr int number = group;

@@ -89,8 +89,8 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
 using motley::Transpose;
 
 /// c = a b, a^T b or a b^T, replaced or added to. Row-major; c: [M, N]; the inner size is K. Each
-/// is f32, or bf16 or f16, but not both. With bf16 among them factors in f32 may be rounded to bf16;
-/// sums are f32 and are rounded once.
+/// is f32, or bf16 or f16, but not both. With bf16 among them factors in f32 may be rounded to
+/// bf16; sums are f32 and are rounded once.
 void matmul(Stream& s, Tensor& c, const Tensor& a, const Tensor& b, Transpose transpose, Into into);
 
 /// y = x w^T + bias. y: [N, O]; x: [N, I]; w: [O, I]; bias: [O] or null. With Into::accumulate y
@@ -166,8 +166,8 @@ std::size_t head_chunk_rows(std::size_t N, std::size_t V, Dtype dtype);
 /// loss: [N]; x: [N, C]; w: [V, C]; targets: [N] i32.
 void linear_cross_entropy(Stream& s, Tensor& loss, const Tensor& x, const Tensor& w,
                           const Tensor& targets);
-/// The same, and the gradient of the sum of all losses: dx (=) and dw (+=), times scale[0] or, where
-/// it is null, 1. So gradients that f16 would round to 0 stay in its range.
+/// The same, and the gradient of the sum of all losses: dx (=) and dw (+=), times scale[0] or,
+/// where it is null, 1. So gradients that f16 would round to 0 stay in its range.
 struct LinearCrossEntropyGradients {
   Tensor& dx;
   Tensor& dw;

@@ -84,7 +84,8 @@ void Decoder::forward(Stream& s, const DeviceBatch& batch, const OnStageNeeded& 
 }
 
 void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
-                       const OnBucketReady& on_bucket_ready, const OnStageBegins& on_stage_begins) {
+                       const OnBucketReady& on_bucket_ready, const OnStageBegins& on_stage_begins,
+                       const Tensor* loss_scale) {
   require<ShapeError>(!saved_.x.empty(), "model.backward",
                       "backward was called without a forward before it");
   const MicroBatchShape shape{batch.B, batch.T};
@@ -95,8 +96,8 @@ void Decoder::backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
   begin_stage();
   Tensor loss = s.tensor({shape.N()});
   Tensor dnormalized = s.tensor(saved_.normalized.shape(), options_.dtype);
-  op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient}, saved_.normalized,
-                                         head_.value, batch.targets);
+  op::linear_cross_entropy_with_gradient(s, loss, {dnormalized, head_.gradient, loss_scale},
+                                         saved_.normalized, head_.value, batch.targets);
   op::sum(s, loss_sum, loss, op::Into::accumulate);
   Tensor dx = s.tensor(saved_.x.shape(), options_.dtype);
   final_norm_.backward(s, dx, dnormalized, saved_.x, op::Into::replace);

@@ -25,7 +25,7 @@ using OnStageNeeded = std::function<void(std::size_t stage)>;
 /// How a model is computed; what it computes is the same but for roundings.
 struct DecoderOptions {
   Recompute recompute = Recompute::none;
-  /// Of activations and their gradients: f32 or bf16. Parameters and their gradients, sums and
+  /// Of activations and their gradients: f32, bf16 or f16. Parameters and their gradients, sums and
   /// losses are f32; products of bf16 activations round weights to bf16.
   Dtype dtype = Dtype::f32;
 };
@@ -43,11 +43,11 @@ class Decoder {
   /// Runs the blocks over a micro-batch and keeps what backward needs. T must not pass the context.
   /// on_stage_needed is called for all stages, in falling order.
   void forward(Stream& s, const DeviceBatch& batch, const OnStageNeeded& on_stage_needed = nullptr);
-  /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum to the
-  /// parameters'. Uses up what forward kept.
+  /// Adds the sum of the tokens' losses to loss_sum[0], and the gradients of that sum, times
+  /// loss_scale[0] if it is given, to the parameters'. Uses up what forward kept.
   void backward(Stream& s, const DeviceBatch& batch, Tensor& loss_sum,
                 const OnBucketReady& on_bucket_ready,
-                const OnStageBegins& on_stage_begins = nullptr);
+                const OnStageBegins& on_stage_begins = nullptr, const Tensor* loss_scale = nullptr);
   /// Adds the sum of the tokens' losses to loss_sum[0] without gradients or kept activations.
   void evaluate(Stream& s, const DeviceBatch& batch, Tensor& loss_sum);
   /// The logits of the token after the last one of each sequence, [B, V].

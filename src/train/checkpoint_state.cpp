@@ -1,5 +1,6 @@
 #include "train/checkpoint_state.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "tensor/error.h"
@@ -59,6 +60,21 @@ ModelConfig model_from_json(const json::Value& object) {
   return m;
 }
 
+Json to_json(const LossScale& scale) {
+  return {{"scale", scale.scale}, {"good_steps", scale.good_steps}, {"skipped", scale.skipped}};
+}
+
+LossScale loss_scale_from_json(const json::Value& object) {
+  LossScale scale;
+  scale.scale = object.get("scale").as_float();
+  scale.good_steps = object.get("good_steps").as_size();
+  scale.skipped = object.get("skipped").as_size();
+  int exponent = 0;
+  if (!(scale.scale >= 1) || std::frexp(scale.scale, &exponent) != 0.5f)
+    object.get("scale").refuse("must be a power of two");
+  return scale;
+}
+
 }  // namespace
 
 void CheckpointState::write(const io::Path& checkpoint) const {
@@ -73,6 +89,7 @@ void CheckpointState::write(const io::Path& checkpoint) const {
             {"products", to_json(products)},
             {"model", model_to_json(model)}};
   if (progress.best_loss) root["best_loss"] = *progress.best_loss;
+  if (progress.loss_scale) root["loss_scale"] = to_json(*progress.loss_scale);
   io::File file = io::File::create(checkpoint / checkpoint_files::state);
   file.write(root.dump(2) + "\n");
   file.sync();
@@ -92,6 +109,8 @@ CheckpointState CheckpointState::read(const io::Path& checkpoint) {
   state.progress.seconds = root.get("seconds").as_double();
   if (const auto best = root.find("best_loss")) state.progress.best_loss = best->as_double();
   state.progress.evaluations_without_gain = root.get("evaluations_without_gain").as_size();
+  if (const auto scale = root.find("loss_scale"))
+    state.progress.loss_scale = loss_scale_from_json(*scale);
   state.optimizer = root.get("optimizer").as_string();
   state.device = root.get("device").as_string();
   // Checkpoints of the first versions have none.

@@ -8,6 +8,7 @@
 
 #include "model/config.h"
 #include "tensor/io.h"
+#include "train/loss_scale.h"
 #include "train/plan_json.h"
 
 namespace motley {
@@ -19,6 +20,7 @@ struct TrainProgress {
   double seconds = 0;                    // spent training, over all resumes
   std::optional<double> best_loss = {};  // lowest validation loss so far
   std::uint64_t evaluations_without_gain = 0;
+  std::optional<LossScale> loss_scale = {};  // of a run that has or had one
 };
 
 struct CheckpointState {

@@ -34,6 +34,16 @@ std::string describe_split(const StepTimes& spent) {
                      spent.io * percent);
 }
 
+/// "  scale 16384 (1 step skipped)"; empty where losses are not scaled.
+std::string describe_scale(const StepRecord& record) {
+  if (!record.loss_scale) return "";
+  const std::string skipped =
+      record.skipped == 0
+          ? ""
+          : fmt::format(" ({} step{} skipped)", record.skipped, record.skipped == 1 ? "" : "s");
+  return fmt::format("  scale {}{}", *record.loss_scale, skipped);
+}
+
 /// What the columns of the table of ranks are made for.
 struct RankColumns {
   std::size_t device_width = 6;
@@ -193,10 +203,10 @@ void Console::print_step(const StepRecord& record, const RunLength& length) {
   }
   const double left_s = (length.steps - static_cast<double>(record.step)) * step_s;
   sink_(fmt::format(
-      "{}  loss {:.4f} (avg {:.4f})  |g| {:.3f}  lr {:.2e}  {} tok/s{}  time {}  eta {}",
+      "{}  loss {:.4f} (avg {:.4f})  |g| {:.3f}  lr {:.2e}{}  {} tok/s{}  time {}  eta {}",
       describe_step(record.step, length), record.loss, average_ / average_weight_,
-      record.gradient_norm, record.learning_rate, format_count(tokens / seconds),
-      describe_split(spent_), format_duration(record.seconds),
+      record.gradient_norm, record.learning_rate, describe_scale(record),
+      format_count(tokens / seconds), describe_split(spent_), format_duration(record.seconds),
       format_duration(std::max(0.0, left_s))));
   printed_ = record;
   spent_ = {};

@@ -84,6 +84,10 @@ void MetricsLog::write(const StepRecord& record) {
       {"kind", "step"},       {"step", record.step},          {"tokens", record.tokens},
       {"loss", record.loss},  {"norm", record.gradient_norm}, {"lr", record.learning_rate},
       {"tokens_per_s", rate}, {"seconds", record.seconds}};
+  if (record.loss_scale) {
+    line["loss_scale"] = *record.loss_scale;
+    line["skipped"] = record.skipped;
+  }
   line["ranks"] = nlohmann::ordered_json::array();
   for (const RankStep& rank : record.ranks) line["ranks"].push_back(to_json(rank));
   file_.write(line.dump() + "\n");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dist/leaf_balancer.h"
@@ -22,7 +23,9 @@ struct StepRecord {
   double learning_rate = 0;
   std::uint64_t step_tokens = 0;
   double step_seconds = 0;
-  std::vector<RankStep> ranks = {};  // where each rank's time went
+  std::optional<float> loss_scale = {};  // of this step, where losses are scaled
+  std::uint64_t skipped = 0;             // steps so far that updated nothing for it
+  std::vector<RankStep> ranks = {};      // where each rank's time went
 };
 
 /// Appends to a run's metrics.jsonl; a line is in the file when the call returns, so that a killed
@@ -35,7 +38,8 @@ class MetricsLog {
   MetricsLog(const io::Path& path, std::uint64_t first_step);
 
   /// {"kind": "step", "step", "tokens", "loss", "norm", "lr", "tokens_per_s", "seconds", "ranks"};
-  /// a value that is not finite becomes null. ranks: {"leaves", "compute", "exposed", "wait", "io"}
+  /// and, where losses are scaled, "loss_scale" and "skipped"; a value that is not finite becomes
+  /// null. ranks: {"leaves", "compute", "exposed", "wait", "io"}
   /// of each, in seconds.
   void write(const StepRecord& record);
   /// {"kind": "eval", "step", "tokens", "loss", "perplexity", "bits_per_byte"}; tokens: of

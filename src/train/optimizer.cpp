@@ -37,7 +37,7 @@ op::AdamW adamw_of(const OptimSettings& settings, const UpdateStep& step = {}) {
           .beta2 = static_cast<float>(settings.beta2),
           .epsilon = static_cast<float>(settings.epsilon),
           .weight_decay = static_cast<float>(settings.weight_decay),
-          .step = step.step};
+          .step = step.step - step.skipped};
 }
 
 op::Lion lion_of(const OptimSettings& settings, const UpdateStep& step = {}) {

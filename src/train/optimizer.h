@@ -17,7 +17,9 @@ namespace motley {
 /// What one update depends on besides the gradients.
 struct UpdateStep {
   float learning_rate = 0;
-  std::uint64_t step = 1;  // counts from 1
+  std::uint64_t step = 1;     // counts from 1
+  std::uint64_t skipped = 0;  // of those before it, how many updated nothing
+  float loss_scale = 1;       // of its gradients, with activations in f16; a power of two
 };
 
 struct OptimizerRow;

@@ -93,6 +93,9 @@ void check_settings(const Settings& settings) {
   (void)DeviceSpec::parse(settings.device.use);
   (void)parse_faults(settings.train.inject);
   (void)parse_profile_steps(settings.device.profile);
+  require<ConfigError>(LossScale::is_scale(settings.optim.loss_scale), "config.value",
+                       "optim.loss_scale = {}\n  must be a power of two, such as {}",
+                       settings.optim.loss_scale, LossScale::largest);
   // Rank 0 hears of the others once a second: less would blame ranks that are well.
   constexpr double least_timeout = 2;
   const double timeout = settings.dist.step_timeout;
@@ -131,6 +134,18 @@ ModelConfig model_config(const ModelSettings& settings, std::size_t vocab) {
   config.rope_theta = static_cast<float>(settings.rope_theta);
   config.init_std = static_cast<float>(settings.init_std);
   return config;
+}
+
+Dtype activation_dtype(const ModelSettings& settings) {
+  switch (settings.dtype) {
+    case Precision::f32:
+      return Dtype::f32;
+    case Precision::bf16:
+      return Dtype::bf16;
+    case Precision::f16:
+      return Dtype::f16;
+  }
+  return Dtype::f32;
 }
 
 std::uint64_t sequence_length(const Settings& settings) {

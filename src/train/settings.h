@@ -10,6 +10,8 @@
 #include <string>
 
 #include "model/config.h"
+#include "tensor/dtype.h"
+#include "train/loss_scale.h"
 
 namespace motley {
 
@@ -23,7 +25,7 @@ enum class Tuning {
 };
 
 /// How numbers are stored or sent.
-enum class Precision { f32, bf16 };
+enum class Precision { f32, bf16, f16 };
 
 /// The shape's defaults are those of the preset "llama-10m".
 struct ModelSettings {
@@ -87,6 +89,7 @@ struct OptimSettings {
   double momentum = 0.9;
   double weight_decay = 0.1;
   double clip = 1.0;  // 0: off
+  std::uint64_t loss_scale = static_cast<std::uint64_t>(LossScale::largest);
 };
 
 struct DeviceChoiceSettings {
@@ -143,6 +146,9 @@ void check_settings_for_training(const Settings& settings);
 
 /// The model that the settings describe, over `vocab` tokens unless the settings name a number.
 ModelConfig model_config(const ModelSettings& settings, std::size_t vocab);
+
+/// What activations and their gradients are stored as.
+Dtype activation_dtype(const ModelSettings& settings);
 
 /// T: tokens in a training sequence.
 std::uint64_t sequence_length(const Settings& settings);

@@ -39,7 +39,8 @@ constexpr double max_simulated = 64;  // each is threads, a device and a copy of
 constexpr double max_dimension = 1 << 20;
 constexpr double max_vocab =
     std::numeric_limits<std::int32_t>::max();  // tokens are int32 on the device
-constexpr double max_seed = 9.2e18;            // TOML integers are signed
+constexpr double max_loss_scale = 1ULL << 40;
+constexpr double max_seed = 9.2e18;  // TOML integers are signed
 constexpr auto tokens = SettingUnit::tokens;
 constexpr auto steps = SettingUnit::steps;
 constexpr auto fraction = SettingUnit::fraction;
@@ -89,8 +90,9 @@ std::vector<Setting> model_rows() {
                                          .choices = {"none", "attention", "block"}}),
       model<&M::dtype>("dtype",
                        {.help = "activations are stored as; bf16 is faster where it is half "
-                                "the memory or has units of its own",
-                        .choices = {"f32", "bf16"}}),
+                                "the memory or has units of its own; f16 is finer, needs a "
+                                "loss scale, and has no units yet",
+                        .choices = {"f32", "bf16", "f16"}}),
       model<&M::norm_eps>("norm_eps", {.help = "added to the variance in norms",
                                        .low = 1e-12,
                                        .high = 0.1,
@@ -236,6 +238,11 @@ std::vector<Setting> optim_rows() {
       optim<&O::clip>(
           "clip",
           {.help = "largest gradient norm; 0 = off", .high = 1e9, .on_resume = changes_result}),
+      optim<&O::loss_scale>("loss_scale",
+                            {.help = "with dtype f16, what the loss's gradient is multiplied by at "
+                                     "first, a power of two; it halves and doubles as steps need",
+                             .low = 1,
+                             .high = max_loss_scale}),
   };
 }
 

@@ -1,6 +1,7 @@
 #include "train/train_step.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "dist/agree.h"
 #include "kernels/ops.h"
@@ -45,6 +46,7 @@ TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& conf
       optimizer_(device, params_, owned_ranges(reducer_), settings),
       num_chunks_(params_.layout().size / op::squares_chunk),
       leaf_loss_(device.zeros({1})),
+      loss_scale_(decoder.dtype == Dtype::f16 ? device.zeros({1}) : Tensor()),
       owned_sums_(device.zeros({2 * num_owned_chunks(static_cast<std::size_t>(comm.rank()))})),
       all_sums_(comm.size() == 1 ? owned_sums_ : device.zeros({2 * num_chunks_})),
       totals_(device.zeros({2})),
@@ -79,6 +81,7 @@ StepResult TrainStep::run(const LeafPlan& plan, const MakeLeaf& make_leaf, const
   began_ = Clock::now();
   const LeafDeal deal = this->deal(plan);
   const std::vector<std::size_t> leaves = deal.leaves(comm_.rank());
+  set_loss_scale(step.loss_scale);
   reducer_.begin_step(deal);
   Report report = accumulate_gradients(leaves, make_leaf);
   if (word && !alone) report.word = word();
@@ -136,7 +139,7 @@ void TrainStep::record_leaf(LeafWork& work) {
     s.fill(leaf_loss_);
     decoder_.forward(s, work.batch.batch(), noting(LeafCall::stage_needed));
     decoder_.backward(s, work.batch.batch(), leaf_loss_, noting(LeafCall::bucket_ready),
-                      noting(LeafCall::stage_begins));
+                      noting(LeafCall::stage_begins), loss_scale_.empty() ? nullptr : &loss_scale_);
   });
 }
 
@@ -203,6 +206,13 @@ Batch TrainStep::read(const MakeLeaf& make_leaf, std::size_t leaf, Report& repor
   }
 }
 
+/// In device memory, where recordings read it.
+void TrainStep::set_loss_scale(float scale) {
+  if (loss_scale_.empty() || scale == loss_scale_set_) return;
+  device_.stream().fill(loss_scale_, std::bit_cast<std::uint32_t>(scale));
+  loss_scale_set_ = scale;
+}
+
 /// Of the chunks this rank owns: squares, then counts of what is not finite.
 void TrainStep::sum_owned_squares() {
   Stream& s = device_.stream();
@@ -239,7 +249,9 @@ void TrainStep::update(const Told& told, const UpdateStep& step) {
     s.order_after(s.start_write(all_sums_, 0, std::as_bytes(std::span(all_sums_values_))));
   }
   numbers_ = optimizer_.numbers(step);
-  numbers_.one_over_tokens = static_cast<float>(1.0 / static_cast<double>(tokens));
+  // The scale is a power of two, so that norm and factor are those of unscaled gradients.
+  numbers_.one_over_tokens =
+      static_cast<float>(1.0 / static_cast<double>(tokens) / double{loss_scale()});
   numbers_read_ = s.start_write(control_.slice(op::numbers_begin, op::control_size), 0,
                                 std::as_bytes(std::span(&numbers_, 1)));
   s.order_after(*numbers_read_);

@@ -49,7 +49,7 @@ struct StepWord {
 struct StepResult {
   double loss = 0;           // mean over the step's tokens
   double gradient_norm = 0;  // of the mean gradient, before clipping
-  double factor = 0;         // what gradients were multiplied by: clipping and 1/tokens in one
+  double factor = 0;  // what gradients were multiplied by: clipping, 1/tokens and 1/scale in one
   std::uint64_t tokens = 0;
   std::uint64_t non_finite = 0;  // gradient values; when there are any, nothing was updated
   int first_bad_rank = -1;       // the lowest rank whose own leaves gave gradients not finite
@@ -151,6 +151,8 @@ class TrainStep {
   void make_room_for_losses(std::size_t leaves);
   static std::size_t num_chunks_of(const Range& range);
   std::size_t num_owned_chunks(std::size_t rank) const;
+  void set_loss_scale(float scale);
+  float loss_scale() const { return loss_scale_.empty() ? 1 : loss_scale_set_; }
   void sum_owned_squares();
   Told tell_all(const LeafDeal& deal, Report mine);
   void place_chunks(Told& told, std::size_t rank, std::span<const float> sums) const;
@@ -175,6 +177,8 @@ class TrainStep {
   Tensor control_;     // see op::UpdateControl
   Tensor losses_;      // [leaves of this rank]
   Tensor leaf_loss_;   // [1]
+  Tensor loss_scale_;  // [1]; empty unless activations are f16
+  float loss_scale_set_ = 0;
   Tensor owned_sums_;  // [2 * chunks of this rank]: squares, then counts
   Tensor all_sums_;    // [2 * all chunks]; of one rank alone, owned_sums_
   Tensor totals_;      // [2]

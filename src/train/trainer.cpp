@@ -71,8 +71,7 @@ MicroBatchShape choose_leaf_shape(const Settings& settings, const ModelConfig& m
 }
 
 DecoderOptions decoder_options(const ModelSettings& settings) {
-  return {.recompute = settings.recompute,
-          .dtype = settings.dtype == Precision::bf16 ? Dtype::bf16 : Dtype::f32};
+  return {.recompute = settings.recompute, .dtype = activation_dtype(settings)};
 }
 
 PlanSettings plan_settings(const Settings& settings, const ModelConfig& model,
@@ -90,6 +89,14 @@ ReducerOptions reducer_options(const DistSettings& settings) {
           .exact = settings.exact,
           .memory = settings.zero_copy ? HostMemory::automatic : HostMemory::copied,
           .shard_gradients = settings.zero == 2};
+}
+
+/// Where the run stands, with a loss scale if it is to have one and had none.
+TrainProgress start_progress(const StartingPoint& start, const Settings& settings) {
+  TrainProgress progress = start.progress;
+  if (!progress.loss_scale && settings.model.dtype == Precision::f16)
+    progress.loss_scale = LossScale{.scale = static_cast<float>(settings.optim.loss_scale)};
+  return progress;
 }
 
 std::string device_key(const DeviceInfo& info) {
@@ -115,7 +122,7 @@ Trainer::Trainer(Device& device, Communicator& comm, const Settings& settings,
       run_(check_run(comm, settings_)),
       data_(open_train_data(comm, settings.data)),
       start_(find_start(comm, settings, run_, data_)),
-      progress_(start_.progress),
+      progress_(start_progress(start_, settings_)),
       leaf_shape_(agree(comm, "choosing the batch",
                         [&] { return choose_leaf_shape(settings, start_.model); })),
       leaves_per_step_(
@@ -220,13 +227,13 @@ void Trainer::step() {
   injector_.before_step(comm_, progress_.step + 1);
   const StepResult result = train_.run(
       balancer_.schedule().plan(progress_.step),
-      [this](std::size_t leaf) { return read_ahead_leaf(leaf); },
-      {.learning_rate = static_cast<float>(rate), .step = progress_.step + 1},
+      [this](std::size_t leaf) { return read_ahead_leaf(leaf); }, next_update(rate),
       [&] {
         told = Clock::now();
         return StepWord{stop_.signal(),
                         progress_.seconds + untold_seconds_ + seconds_since(started)};
       });
+  const LossScale scale = progress_.loss_scale.value_or(LossScale{});
   on_all([&] { check_finite(result); });
   injector_.after_update(train_);
   ++progress_.step;
@@ -242,6 +249,8 @@ void Trainer::step() {
                           .learning_rate = rate,
                           .step_tokens = result.tokens,
                           .step_seconds = step_seconds,
+                          .loss_scale = scales_loss() ? std::optional(scale.scale) : std::nullopt,
+                          .skipped = progress_.loss_scale ? progress_.loss_scale->skipped : 0,
                           .ranks = result.ranks};
   const BalanceNews news = balance(result);
   write_metrics(record, news);
@@ -257,7 +266,35 @@ void Trainer::write_profile() {
     log::info("profile  {}", line);
 }
 
+/// Of the step that is next. Steps that changed nothing do not count as updates.
+UpdateStep Trainer::next_update(double rate) const {
+  const LossScale scale = progress_.loss_scale.value_or(LossScale{});
+  return {.learning_rate = static_cast<float>(rate),
+          .step = progress_.step + 1,
+          .skipped = scale.skipped,
+          .loss_scale = scales_loss() ? scale.scale : 1};
+}
+
+/// Gradients beyond f16 are what a scale is found by, until there is none left to take away.
+void Trainer::follow_loss_scale(const StepResult& result) {
+  LossScale& scale = *progress_.loss_scale;
+  const float before = scale.scale;
+  scale.after_step(result.non_finite == 0);
+  if (result.non_finite == 0) return;
+  require<NumericError>(
+      scale.scale >= 1, "numeric.loss-scale",
+      "step {}: gradients are not finite even with a loss scale of {}: activations or weights are "
+      "beyond f16's 65504, or the model has diverged; resume with model.dtype = \"bf16\" or a "
+      "lower optim.lr, from an earlier checkpoint by removing those after it",
+      progress_.step + 1, before);
+  log::info(
+      "step {}: gradients overflow at a loss scale of {}; the step changed nothing, the next "
+      "has {}",
+      progress_.step + 1, before, scale.scale);
+}
+
 void Trainer::check_finite(const StepResult& result) {
+  if (scales_loss()) return follow_loss_scale(result);
   if (result.non_finite == 0) {
     bad_steps_ = 0;
     return;

@@ -51,6 +51,9 @@ class Trainer {
   /// The next leaf, which must be this one of the step.
   Batch read_ahead_leaf(std::size_t leaf);
   void write_profile();
+  bool scales_loss() const { return settings_.model.dtype == Precision::f16; }
+  UpdateStep next_update(double rate) const;
+  void follow_loss_scale(const StepResult& result);
   void check_finite(const StepResult& result);
   void check_replicas_now();
   void evaluate_now();

@@ -79,7 +79,7 @@ void Trainer::print_startup() {
   table.limits = describe_limits(settings_.train);
   table.seed = settings_.train.seed;
   table.model = start_.model;
-  table.dtype = settings_.model.dtype == Precision::bf16 ? "bf16" : "f32";
+  table.dtype = name_of(activation_dtype(settings_.model));
   table.sequence = leaf_shape_.T;
   table.leaf_sequences = leaf_shape_.B;
   table.data_path = settings_.data.path;

@@ -117,6 +117,23 @@ TEST_F(Inject, NanThreeTimesInARowEndsTheRun) {
   expect_match(outcome, "error\\[numeric.gradient\\].*bucket 0 of rank 1; 3 such steps in a row");
 }
 
+/// In f16 a step that overflows is no fault, until there is no scale left.
+TEST_F(Inject, NanAtTheSmallestLossScaleEndsARunInF16) {
+  const std::string in_f16 = "--model.dtype f16 --optim.loss_scale ";
+  const Outcome finds = train("f16", "1:4:nan,2:5:nan,1:6:nan", in_f16 + "64");
+  EXPECT_EQ(finds.exit_code, 0) << finds.text;
+  expect_match(finds,
+               "step 6: gradients overflow at a loss scale of 16; the step changed nothing, "
+               "the next has 8");
+  expect_match(finds, "step +10/10 .* scale 8 \\(3 steps skipped\\)");
+  const Outcome ends = train("f16-ends", "1:4:nan", in_f16 + "1");
+  EXPECT_EQ(ends.exit_code, 6) << ends.text;
+  EXPECT_EQ(count_of(ends.text, "error["), 1u) << ends.text;
+  expect_match(ends,
+               "error\\[numeric.loss-scale\\]  step 4: gradients are not finite even with a "
+               "loss scale of 1:");
+}
+
 TEST_F(Inject, SlowFinishes) {
   const Outcome outcome = train("slow", "1:2:slow=3x");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;

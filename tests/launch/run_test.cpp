@@ -2,6 +2,7 @@
 // and refused.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -101,6 +102,37 @@ TEST_F(Run, ResumesToTheSameBits) {
     EXPECT_EQ(hash_of_file(at("whole/ckpt/000000006/" + file)),
               hash_of_file(at("parts/ckpt/000000006/" + file)));
   }
+}
+
+/// The scale starts far too large: steps are skipped, also after the checkpoint that is resumed.
+TEST_F(Run, InF16GivesTheSameBitsResumedAndOnTwoRanks) {
+  const std::string settings =
+      "--model.dtype f16 --optim.loss_scale 16777216 --train.steps 14 --train.save_every 4 "
+      "--train.keep 9";
+  expect_ok(train("f16", settings));
+  expect_ok(ranks(2) + train("f16-of-two", settings));
+  std::filesystem::copy(at("f16"), at("f16-parts"), std::filesystem::copy_options::recursive);
+  for (const char* later :
+       {"f16-parts/ckpt/000000008", "f16-parts/ckpt/000000012", "f16-parts/ckpt/000000014"})
+    io::remove_all(at(later));
+  expect_ok(program() + "train --resume --train.run " + at("f16-parts"));
+  for (const char* other : {"f16-of-two", "f16-parts"}) {
+    EXPECT_EQ(losses(at("f16"), "step"), losses(at(other), "step")) << other;
+    for (const std::string file : {"model.safetensors", "optim.safetensors"}) {
+      EXPECT_EQ(hash_of_file(at("f16/ckpt/000000014/" + file)),
+                hash_of_file(at(std::string(other) + "/ckpt/000000014/" + file)))
+          << other;
+    }
+  }
+  const std::string metrics = io::read_text(at("f16/metrics.jsonl"));
+  expect_mentions(metrics, "\"loss_scale\":16777216.0,\"skipped\":1,");
+  EXPECT_EQ(losses(at("f16"), "step").size(), 14u);
+  const auto state = nlohmann::json::parse(io::read_text(at("f16/ckpt/000000014/state.json")));
+  const auto skipped = state["loss_scale"]["skipped"].get<int>();
+  EXPECT_GT(skipped, 4) << "none after the checkpoint";
+  EXPECT_LT(skipped, 14);
+  EXPECT_EQ(state["loss_scale"]["scale"].get<float>(), std::ldexp(16777216.0f, -skipped));
+  EXPECT_LT(losses(at("f16"), "step").back(), losses(at("f16"), "step").front());
 }
 
 TEST_F(Run, KeepsABatchThatWasLeftOpenOnAnotherNumberOfRanks) {

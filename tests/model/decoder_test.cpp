@@ -26,12 +26,14 @@ struct ModelRun {
     test::set_hashed_weights(device.stream(), params);
   }
 
-  /// Loss and, with gradients, forward and backward over the first batch.
-  double train() {
+  /// Loss and, with gradients, forward and backward over the first batch. `loss_scale`: of these.
+  double train(float loss_scale = 1) {
     Tensor loss_sum = device.zeros({1});
+    Tensor scale = device.tensor({1});
+    device.stream().write<float>(scale, std::vector<float>{loss_scale});
     const DeviceBatch batch = hashed_batch(device, decoder.config().vocab, 0);
     decoder.forward(device.stream(), batch);
-    decoder.backward(device.stream(), batch, loss_sum, {});
+    decoder.backward(device.stream(), batch, loss_sum, {}, {}, loss_scale == 1 ? nullptr : &scale);
     return read(device.stream(), loss_sum)[0];
   }
   double evaluate() {
@@ -62,14 +64,15 @@ class Models : public testing::TestWithParam<Case> {
 
 /// Cases in f32, whose losses are exact enough for finite differences.
 class ModelsInF32 : public Models {};
-/// Cases in bf16.
-class ModelsInBf16 : public Models {};
+/// Cases in bf16 and in f16.
+class ModelsInHalves : public Models {};
 
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
+/// Of a / scale and b, relative to b.
+double distance(const std::vector<float>& a, const std::vector<float>& b, double scale) {
   double difference = 0;
   double size = 0;
   for (std::size_t i = 0; i < b.size(); ++i) {
-    difference += std::pow(double{a[i]} - double{b[i]}, 2);
+    difference += std::pow(double{a[i]} / scale - double{b[i]}, 2);
     size += double{b[i]} * double{b[i]};
   }
   return std::sqrt(difference / size);
@@ -143,16 +146,20 @@ TEST_P(Models, TellsEveryBucketOnceInOrder) {
   for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], i);
 }
 
-/// A rounding to bf16 is 2^-9 at most, and the longest chain of them is some tens long.
-TEST_P(ModelsInBf16, LossAndGradientsAreNearThoseOfF32) {
+/// A rounding to bf16 is 2^-9 at most, to f16 2^-12, and the longest chain of them is some tens
+/// long.
+TEST_P(ModelsInHalves, LossAndGradientsAreNearThoseOfF32) {
   ModelRun wide(GetParam().config, GetParam().family);
   ModelRun narrow = make();
+  const bool in_f16 = GetParam().dtype == Dtype::f16;
+  const float scale = in_f16 ? 4096 : 1;
+  const double finer = in_f16 ? 8 : 1;
   const double loss = wide.train();
-  const double loss_in_bf16 = narrow.train();
-  EXPECT_NEAR(loss_in_bf16 / loss, 1, 2e-3);
-  EXPECT_NE(loss_in_bf16, loss) << "nothing was rounded";
+  const double narrow_loss = narrow.train(scale);
+  EXPECT_NEAR(narrow_loss / loss, 1, 2e-3 / finer);
+  EXPECT_NE(narrow_loss, loss) << "nothing was rounded";
   for (std::size_t i = 0; i < wide.params.params().size(); ++i) {
-    EXPECT_LT(distance(narrow.gradients()[i], wide.gradients()[i]), 0.03)
+    EXPECT_LT(distance(narrow.gradients()[i], wide.gradients()[i], scale), 0.03 / finer)
         << wide.params.params()[i].spec.name;
   }
 }
@@ -189,11 +196,18 @@ const auto cases_in_bf16 =
                     Case{"gpt2_gpu_bf16", test::tiny_gpt2(), KernelFamily::gpu, Dtype::bf16},
                     Case{"llama_cpu_bf16", test::tiny_llama(), KernelFamily::cpu, Dtype::bf16},
                     Case{"llama_gpu_bf16", test::tiny_llama(), KernelFamily::gpu, Dtype::bf16});
+const auto cases_in_f16 =
+    testing::Values(Case{"gpt2_cpu_f16", test::tiny_gpt2(), KernelFamily::cpu, Dtype::f16},
+                    Case{"gpt2_gpu_f16", test::tiny_gpt2(), KernelFamily::gpu, Dtype::f16},
+                    Case{"llama_cpu_f16", test::tiny_llama(), KernelFamily::cpu, Dtype::f16},
+                    Case{"llama_gpu_f16", test::tiny_llama(), KernelFamily::gpu, Dtype::f16});
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Models, cases_in_f32, name_of_case);
 INSTANTIATE_TEST_SUITE_P(TinyBf16, Models, cases_in_bf16, name_of_case);
 INSTANTIATE_TEST_SUITE_P(Tiny, ModelsInF32, cases_in_f32, name_of_case);
-INSTANTIATE_TEST_SUITE_P(TinyBf16, ModelsInBf16, cases_in_bf16, name_of_case);
+INSTANTIATE_TEST_SUITE_P(TinyBf16, ModelsInHalves, cases_in_bf16, name_of_case);
+INSTANTIATE_TEST_SUITE_P(TinyF16, Models, cases_in_f16, name_of_case);
+INSTANTIATE_TEST_SUITE_P(TinyF16, ModelsInHalves, cases_in_f16, name_of_case);
 
 }  // namespace
 }  // namespace motley

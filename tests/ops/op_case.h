@@ -61,8 +61,8 @@ struct Problem {
   /// An output's or a gradient's scale is its largest expected magnitude, but at least this. Set it
   /// where a few outputs are sums whose terms may cancel: the magnitude such a sum has typically.
   double min_scale = 0;
-  /// With activations in bf16 or f16: how many of its roundings an output or a gradient passes on from
-  /// what is stored on the way to it, of its scale; that of the result itself is not counted.
+  /// With activations in bf16 or f16: how many of its roundings an output or a gradient passes on
+  /// from what is stored on the way to it, of its scale; that of the result itself is not counted.
   double stored_roundings = 0;
 
   /// Backward, or null. The loss is sum(dy * outputs[0]); dy is given. `gradients` follow
@@ -112,9 +112,9 @@ HostTensor random_activation(const Shape& shape, std::uint64_t salt, double scal
 /// `salt`.
 HostTensor random_integers(const Shape& shape, std::uint64_t salt, std::size_t limit);
 
-/// The same problem with activations of this dtype, f32, bf16 or f16. For the latter all real inputs
-/// are rounded to it, so that the reference sees what a kernel that rounds weights sees. The bytes of
-/// the op shrink as its inputs and outputs do together.
+/// The same problem with activations of this dtype, f32, bf16 or f16. For the latter all real
+/// inputs are rounded to it, so that the reference sees what a kernel that rounds weights sees. The
+/// bytes of the op shrink as its inputs and outputs do together.
 Problem stored_as(Dtype dtype, Problem problem);
 
 }  // namespace motley::test

@@ -116,10 +116,9 @@ struct Tolerance {
 };
 
 Tolerance tolerance_of(const Problem& problem, double depth, double stored_roundings, Dtype dtype) {
-  const auto stored =
-      std::find_if(problem.inputs.begin(), problem.inputs.end(), [](const HostTensor& input) {
-        return input.activation && input.dtype != Dtype::f32;
-      });
+  const auto stored = std::find_if(
+      problem.inputs.begin(), problem.inputs.end(),
+      [](const HostTensor& input) { return input.activation && input.dtype != Dtype::f32; });
   if (stored == problem.inputs.end()) return {depth, problem.min_scale, 0, dtype};
   return {depth, problem.min_scale, stored_roundings, dtype, stored->dtype};
 }

@@ -40,18 +40,21 @@ TEST_P(SameBits, OnAnyNumberOfRanks) {
   }
 }
 
-TEST_P(SameBits, WithActivationsInBf16) {
+TEST_P(SameBits, WithActivationsInHalves) {
   const auto [family, split] = GetParam();
   const ModelConfig config = family == Family::gpt2 ? test::tiny_gpt2() : test::tiny_llama();
-  const test::Training training{.steps = 5, .dtype = Dtype::bf16};
-  SelfComm self;
-  const Bits alone = test::train_for_bits(test::device_of(0), self, config, split, training);
-  for (const int num_ranks : {2, 3}) {
-    run_ranks(num_ranks, [&, split = split](Communicator& comm) {
-      Device& device = test::device_of(comm.rank());
-      const Bits bits = test::train_for_bits(device, comm, config, split, training);
-      test::expect_same_bits(bits, alone, fmt::format("{} of {}", comm.name(), num_ranks));
-    });
+  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    const test::Training training{.steps = 8, .dtype = dtype};
+    SelfComm self;
+    const Bits alone = test::train_for_bits(test::device_of(0), self, config, split, training);
+    for (const int num_ranks : {2, 3}) {
+      run_ranks(num_ranks, [&, split = split](Communicator& comm) {
+        Device& device = test::device_of(comm.rank());
+        const Bits bits = test::train_for_bits(device, comm, config, split, training);
+        test::expect_same_bits(
+            bits, alone, fmt::format("{} of {} in {}", comm.name(), num_ranks, name_of(dtype)));
+      });
+    }
   }
 }
 

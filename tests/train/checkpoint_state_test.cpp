@@ -18,7 +18,8 @@ CheckpointState some_state() {
                     .tokens = 1u << 31,
                     .seconds = 1.0 / 3.0,
                     .best_loss = 2.0 / 3.0,
-                    .evaluations_without_gain = 4};
+                    .evaluations_without_gain = 4,
+                    .loss_scale = LossScale{.scale = 16, .good_steps = 1999, .skipped = 3}};
   state.model = test::tiny_llama();
   state.model.norm_eps = 1e-6f;
   state.optimizer = "lion";
@@ -54,6 +55,7 @@ TEST(CheckpointState, IsReadAsWritten) {
   EXPECT_EQ(read.progress.seconds, 1.0 / 3.0);
   EXPECT_EQ(read.progress.best_loss, 2.0 / 3.0);
   EXPECT_EQ(read.progress.evaluations_without_gain, 4u);
+  EXPECT_EQ(read.progress.loss_scale, state.progress.loss_scale);
   EXPECT_EQ(read.optimizer, "lion");
   EXPECT_EQ(read.device, "a \"device\"");
   EXPECT_EQ(read.products, state.products);
@@ -95,8 +97,10 @@ TEST(CheckpointState, RefusesWrongMembersByName) {
       {R"({"optimizer": 1})", "optimizer"},
       {R"({"products": 1})", "products"},
       {R"({"products": [{"kind": "x", "matrix_unit": "abacus", "plans": []}]})", "matrix_unit"},
-      {R"({"products": [{"kind": "x", "matrix_unit": "none", "plans": [{"dtype": "f16"}]}]})",
+      {R"({"products": [{"kind": "x", "matrix_unit": "none", "plans": [{"dtype": "u8"}]}]})",
        "dtype"},
+      {R"({"loss_scale": {"scale": 3}})", "scale"},
+      {R"({"loss_scale": {"skipped": -1}})", "skipped"},
       {R"({"model": null})", "model"},
       {R"({"model": {"family": "mamba"}})", "mamba"},
       {R"({"model": {"vocab": 1152921504606846976}})", "vocab"},

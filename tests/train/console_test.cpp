@@ -60,6 +60,20 @@ TEST(Console, TellsWhereTheRanksTimeWentSinceTheLastLine) {
   expect_mentions(out.lines[1], " tok/s (compute 50% comm 25% wait 25% io 0%)  time ");
 }
 
+TEST(Console, TellsTheLossScaleAndSkippedSteps) {
+  Recorded out;
+  StepRecord scaled = record(1, 1, 4.0);
+  scaled.loss_scale = 32768;
+  out.console.step(scaled, {.steps = 100});
+  scaled = record(9, 9, 4.0);
+  scaled.loss_scale = 16384;
+  scaled.skipped = 1;
+  out.console.step(scaled, {.steps = 100});
+  ASSERT_EQ(out.lines.size(), 2U);
+  expect_mentions(out.lines[0], "lr 5.98e-04  scale 32768  1.0k tok/s");
+  expect_mentions(out.lines[1], "lr 5.98e-04  scale 16384 (1 step skipped)  1.0k tok/s");
+}
+
 TEST(Console, TellsAChangeOfPlanAndWhy) {
   Recorded out;
   PlanChange change{.reason = PlanReason::gain,

@@ -46,6 +46,18 @@ TEST_F(Metrics, HoldsOneObjectALine) {
             "\"bits_per_byte\":1.5}\n");
 }
 
+TEST_F(Metrics, TellsTheLossScaleWhereThereIsOne) {
+  StepRecord scaled = record(1);
+  scaled.loss_scale = 16384;
+  scaled.skipped = 2;
+  {
+    MetricsLog log(path_, 0);
+    log.write(scaled);
+  }
+  expect_mentions(io::read_text(path_),
+                  "\"seconds\":0.5,\"loss_scale\":16384.0,\"skipped\":2,\"ranks\":");
+}
+
 TEST_F(Metrics, TellsOfPlansAndStragglers) {
   {
     MetricsLog log(path_, 0);

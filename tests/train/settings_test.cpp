@@ -223,6 +223,8 @@ TEST(CheckSettings, RefusesWhatDoesNotGoTogether) {
   EXPECT_TRUE(
       contains(error_of({"--resume", "--overwrite", "--run=nowhere"}), "[config.conflict]"));
   EXPECT_TRUE(contains(error_of({"--run="}), "train.run is empty"));
+  EXPECT_TRUE(contains(error_of({"--loss_scale", "65535"}), "must be a power of two"));
+  EXPECT_TRUE(contains(error_of({"--dist.wire", "f16"}), "f32"));
 }
 
 TEST(CheckSettings, TrainingNeedsDataAndALimit) {
