@@ -2,10 +2,12 @@
 // of JSON for each.
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
 
+#include "tensor/clock.h"
 #include "tensor/device.h"
 
 namespace motley::bench {
@@ -18,6 +20,20 @@ struct Probe {
   /// could not be put.
   nlohmann::ordered_json (*ask)(Device& device);
 };
+
+/// The shortest of several runs, after one that builds kernels.
+template <class Run>
+double best_seconds(Run run) {
+  constexpr int num_repeats = 5;
+  run();
+  double best = 1e30;
+  for (int i = 0; i < num_repeats; ++i) {
+    const auto start = Clock::now();
+    run();
+    best = std::min(best, seconds_since(start));
+  }
+  return best;
+}
 
 /// What the driver's compiler takes: PTX, sub-architectures, half.
 std::span<const Probe> compiler_probes();

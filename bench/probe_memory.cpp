@@ -20,7 +20,6 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t mib = std::size_t{1} << 20;
 constexpr std::size_t gib = std::size_t{1} << 30;
-constexpr int num_repeats = 5;
 
 bool is_cpu(const Device& device) {
   return device.info().kind == DeviceKind::cpu;
@@ -29,19 +28,6 @@ bool is_cpu(const Device& device) {
 /// Of the bytes that suit a GPU, what a CPU can do in a moment.
 std::size_t scaled(const Device& device, std::size_t bytes) {
   return is_cpu(device) ? bytes / 16 : bytes;
-}
-
-/// The shortest of several runs, after one that counts for nothing.
-template <class Run>
-double best_seconds(Run run) {
-  run();
-  double best = 1e30;
-  for (int i = 0; i < num_repeats; ++i) {
-    const auto start = Clock::now();
-    run();
-    best = std::min(best, seconds_since(start));
-  }
-  return best;
 }
 
 /// Multiply-adds that take about `seconds` on `s`, in `groups` groups.

@@ -1,6 +1,5 @@
 // What the device says of itself, and how fast it multiplies matrices by each of the ways there
 // are.
-#include <algorithm>
 #include <array>
 
 #include "bench/probe.h"
@@ -8,15 +7,12 @@
 #include "kernels/gemm.h"
 #include "kernels/matrix_unit.h"
 #include "kernels/peak.h"
-#include "tensor/clock.h"
 #include "tensor/random.h"
 
 namespace motley::bench {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr int num_repeats = 5;
 
 template <class T>
 T info_of(const Device& device, cl_device_info what, T otherwise) {
@@ -50,20 +46,29 @@ ordered_json ask_device(Device& device) {
   return answer;
 }
 
-/// GFLOP/s of products of n x n, the shortest of several runs after one that builds the kernels.
+/// GFLOP/s of products of n x n.
 template <class Run>
 double gflops(Stream& s, std::size_t n, Run run) {
-  run();
-  s.finish();
-  double best = 1e30;
-  for (int i = 0; i < num_repeats; ++i) {
-    const auto start = Clock::now();
+  const double seconds = best_seconds([&] {
     run();
     s.finish();
-    best = std::min(best, seconds_since(start));
-  }
+  });
   const auto size = static_cast<double>(n);
-  return 2 * size * size * size / best * 1e-9;
+  return 2 * size * size * size / seconds * 1e-9;
+}
+
+/// c[n, n] = a * b.
+op::GemmProblem square(Tensor& c, const Tensor& a, const Tensor& b, std::size_t n,
+                       op::Transpose transpose = op::Transpose::none) {
+  return {.c = c,
+          .a = a,
+          .b = b,
+          .bias = nullptr,
+          .M = n,
+          .N = n,
+          .K = n,
+          .transpose = transpose,
+          .into = op::Into::replace};
 }
 
 /// [n, n] uniform numbers: products of zeros need less power, and a GPU then runs faster.
@@ -93,15 +98,7 @@ ordered_json ask_matrix_unit(Device& device) {
     for (const auto& [transpose, form] :
          {std::pair{op::Transpose::none, "NN"}, std::pair{op::Transpose::b, "NT"},
           std::pair{op::Transpose::a, "TN"}}) {
-      const op::GemmProblem problem{.c = c,
-                                    .a = a,
-                                    .b = b,
-                                    .bias = nullptr,
-                                    .M = n,
-                                    .N = n,
-                                    .K = n,
-                                    .transpose = transpose,
-                                    .into = op::Into::replace};
+      const op::GemmProblem problem = square(c, a, b, n, transpose);
       answer["gflops"][std::string(op::name_of(of))][form] =
           gflops(s, n, [&] { op::bf16_gemm(device.family(), of).run(s, problem); });
     }
@@ -118,15 +115,7 @@ ordered_json ask_clblast(Device& device) {
   const Tensor a = numbers(s, n, Dtype::f32);
   const Tensor b = numbers(s, n, Dtype::f32);
   Tensor c = device.zeros({n, n});
-  const op::GemmProblem problem{.c = c,
-                                .a = a,
-                                .b = b,
-                                .bias = nullptr,
-                                .M = n,
-                                .N = n,
-                                .K = n,
-                                .transpose = op::Transpose::none,
-                                .into = op::Into::replace};
+  const op::GemmProblem problem = square(c, a, b, n);
   ordered_json answer{{"size", n}};
   answer["sgemm_gflops"] = gflops(s, n, [&] { op::clblast_gemm().run(s, problem); });
   answer["tiled_gflops"] = gflops(s, n, [&] { op::tiled_gemm().run(s, problem); });

@@ -36,6 +36,22 @@ struct Block {
   std::size_t K;
 };
 
+/// What the products of a block are added to: the first block of k replaces and has the bias, the
+/// others add.
+struct BlockSum {
+  const Tensor* bias;
+  std::uint32_t accumulate;
+  double flops;
+
+  static BlockSum of(const GemmProblem& p, const Block& block) {
+    const bool first = block.first_k == 0;
+    return {.bias = first ? p.bias : nullptr,
+            .accumulate = p.into == Into::accumulate || !first ? 1u : 0u,
+            .flops = 2.0 * static_cast<double>(p.M) * static_cast<double>(block.columns) *
+                     static_cast<double>(block.K)};
+  }
+};
+
 /// The lengths of a problem's blocks.
 struct BlockSizes {
   std::size_t columns;

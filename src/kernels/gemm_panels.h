@@ -3,13 +3,13 @@
 //   Rows, Panels           products of a row-major and of a packed a
 //   PackRows, PackColumns  pack b, transposed and not
 //   PackTransposedRows     packs a transposed a
-//   Turned                 if there is one, does so itself before it multiplies
+//   Turned                 if there is one, see gemm_turned.h
 //   pack_a_k               of how many k a work-item of PackTransposedRows packs some panels
 //   element_bytes          of a factor
 //   packed(stream, width, K)  a tensor for panels of so many columns, or rows, and so long
 #pragma once
 
-#include "kernels/gemm_blocks.h"
+#include "kernels/gemm_turned.h"
 #include "kernels/generated.h"
 #include "kernels/launch.h"
 
@@ -60,24 +60,20 @@ template <class Kernels>
 void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tensor& packed_b,
                     const Block& block, const GemmPlan& plan, const Defines& defines) {
   const Grid grid = tiles_of(p.M, block, plan, Kernels::element_bytes);
-  const bool first = block.first_k == 0;
-  const std::uint32_t accumulate = p.into == Into::accumulate || !first ? 1 : 0;
-  const Tensor* bias = first ? p.bias : nullptr;
-  const double flops = 2.0 * static_cast<double>(p.M) * static_cast<double>(block.columns) *
-                       static_cast<double>(block.K);
+  const BlockSum sum = BlockSum::of(p, block);
   if (p.transpose == Transpose::a) {
     using Panels = typename Kernels::Panels;
     launch(s, grid,
            Panels{.c = p.c,
                   .a = a,
                   .b = packed_b,
-                  .bias = bias,
+                  .bias = sum.bias,
                   .M = u32(p.M),
                   .N = u32(p.N),
                   .K = u32(block.K),
                   .first_column = u32(block.first_column),
-                  .accumulate = accumulate},
-           defines, flops);
+                  .accumulate = sum.accumulate},
+           defines, sum.flops);
     return;
   }
   using Rows = typename Kernels::Rows;
@@ -85,66 +81,15 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
          Rows{.c = p.c,
               .a = a,
               .b = packed_b,
-              .bias = bias,
+              .bias = sum.bias,
               .M = u32(p.M),
               .N = u32(p.N),
               .K = u32(block.K),
               .lda = u32(p.K),
               .first_k = u32(block.first_k),
               .first_column = u32(block.first_column),
-              .accumulate = accumulate},
-         defines, flops);
-}
-
-// Of work-items, so that the compute units end together; and of tiles of one, that read a panel of
-// b one after the other.
-inline constexpr std::size_t turned_items_per_unit = 4;
-inline constexpr std::size_t least_turned_tiles = 3;
-
-/// Of rows, for a work-item of Turned, or 0 where that is not for this problem: of what fits local
-/// memory, and a block of rows, as many as leave enough work-items.
-template <class Kernels>
-std::size_t turned_tiles(const Device& device, const GemmProblem& p, const GemmPlan& plan,
-                         std::size_t K) {
-  if constexpr (requires { typename Kernels::Turned; }) {
-    const std::size_t panel_bytes =
-        std::max<std::size_t>(1, plan.tile_rows * K * Kernels::element_bytes);
-    const std::size_t items = turned_items_per_unit * device.info().compute_units;
-    const std::size_t tiles =
-        std::min(plan.row_block_bytes / panel_bytes, ceil_div(p.M, plan.tile_rows) / items);
-    const bool is_turned = p.transpose == Transpose::a && tiles >= least_turned_tiles &&
-                           plan.row_block_bytes <= device.info().local_memory;
-    return is_turned ? tiles : 0;
-  } else {
-    return 0;
-  }
-}
-
-template <class Kernels>
-void multiply_turned(Stream& s, const GemmProblem& p, const Tensor& packed_b, const Block& block,
-                     std::size_t tiles, const GemmPlan& plan, Defines defines) {
-  if constexpr (requires { typename Kernels::Turned; }) {
-    defines.add("BLOCK_A",
-                static_cast<std::int64_t>(plan.row_block_bytes / Kernels::element_bytes));
-    const bool first = block.first_k == 0;
-    const double flops = 2.0 * static_cast<double>(p.M) * static_cast<double>(block.columns) *
-                         static_cast<double>(block.K);
-    using Turned = typename Kernels::Turned;
-    launch(s, {.groups = {ceil_div(ceil_div(p.M, plan.tile_rows), tiles), 1, 1}},
-           Turned{.c = p.c,
-                  .a = p.a,
-                  .b = packed_b,
-                  .bias = first ? p.bias : nullptr,
-                  .M = u32(p.M),
-                  .N = u32(p.N),
-                  .K = u32(block.K),
-                  .columns = u32(block.columns),
-                  .first_k = u32(block.first_k),
-                  .first_column = u32(block.first_column),
-                  .tiles = u32(tiles),
-                  .accumulate = p.into == Into::accumulate || !first ? 1u : 0u},
-           defines, flops);
-  }
+              .accumulate = sum.accumulate},
+         defines, sum.flops);
 }
 
 /// Runs the problem block by block. `a`: p.a, as the Rows kernel takes it; not looked at with

@@ -31,23 +31,21 @@ void multiply_short(Stream& s, const GemmProblem& p, const Tensor& a, const Gemm
   defines.add("BLOCK_K", static_cast<std::int64_t>(plan.k_block));
   if (p.transpose == Transpose::b) defines.add("B_TRANSPOSED", 1);
   const auto run = [&](const Block& block) {
-    const bool first = block.first_k == 0;
-    const double flops =
-        2.0 * static_cast<double>(p.M) * static_cast<double>(p.N) * static_cast<double>(block.K);
+    const BlockSum sum = BlockSum::of(p, block);
     using Short = typename Kernels::Short;
     launch(s, {.groups = {ceil_div(p.N, plan.tile_columns), 1, 1}},
            Short{.c = p.c,
                  .a = a,
                  .b = p.b,
-                 .bias = first ? p.bias : nullptr,
+                 .bias = sum.bias,
                  .M = u32(p.M),
                  .N = u32(p.N),
                  .K = u32(block.K),
                  .lda = u32(p.K),
                  .ldb = u32(p.transpose == Transpose::b ? p.K : p.N),
                  .first_k = u32(block.first_k),
-                 .accumulate = p.into == Into::accumulate || !first ? 1u : 0u},
-           defines, flops);
+                 .accumulate = sum.accumulate},
+           defines, sum.flops);
   };
   const BlockSizes all_columns{.columns = p.N, .K = plan.k_block};
   for_each_block(

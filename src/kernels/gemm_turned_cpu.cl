@@ -1,5 +1,5 @@
 // Products of a transposed a on CPUs: a work-item packs some panels of a's rows for itself, in local memory, and
-// multiplies them by all panels of b. gemm_panels.h launches this.
+// multiplies them by all panels of b. gemm_turned.h launches this.
 // lint: -DMR=12 -DNR=32 -DBLOCK_A=65536
 // lint: -DMR=6 -DNR=16 -DBLOCK_A=65536
 #define PANEL global
@@ -12,8 +12,8 @@
 // from first_column on; bias: [N]. MR * tiles * K is at most BLOCK_A.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void gemm_turned_cpu(global stored_c* restrict c, global const stored* restrict a,
-                            global const float* restrict b, OPTIONAL global const float* restrict bias, uint M, uint N, uint K,
-                            uint columns, uint first_k, uint first_column, uint tiles, uint accumulate) {
+                            global const float* restrict b, OPTIONAL global const float* restrict bias, uint M, uint N,
+                            uint K, uint columns, uint first_k, uint first_column, uint tiles, uint accumulate) {
   local float panels[BLOCK_A] __attribute__((aligned(64)));
   const uint first_row = (uint)get_group_id(0) * tiles * MR;
   const uint num_rows = min(tiles * MR, M - first_row);

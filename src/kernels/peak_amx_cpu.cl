@@ -1,6 +1,6 @@
 // How many floating-point operations a CPU's AMX can do at most: products of blocks that stay in the nearest cache.
 // lint: -DAMX_EMULATED=1
-// generate amx: -DUNUSED=1
+// generate amx:
 #include "common.clh"
 #include "amx.clh"
 

@@ -71,7 +71,6 @@ void BatchSlot::start_upload(Stream& s, const HostBatch& batch) {
   if (source.is_read) source.is_read->wait();
   pack(source.values, batch, batch_);
   source.is_read = s.start_write(packed_, 0, std::as_bytes(std::span(source.values)));
-  s.order_after(*source.is_read);
 }
 
 DeviceBatch upload_batch(Device& device, std::size_t B, std::size_t T, const HostBatch& batch) {

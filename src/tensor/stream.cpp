@@ -230,14 +230,12 @@ Event Stream::start_write(const Tensor& to, std::size_t offset, std::span<const 
       clEnqueueWriteBuffer(queue_(), to.mem(), CL_FALSE, to.offset() * size_of(to.dtype()) + offset,
                            from.size(), from.data(), wait.size, wait.data(), &done()),
       "clEnqueueWriteBuffer");
+  // An in-order queue needs no barrier; but a driver has been seen that let kernels overtake copies
+  // from the host that nobody waited for.
+  check_cl(clEnqueueBarrierWithWaitList(queue_(), 1, &done(), nullptr),
+           "clEnqueueBarrierWithWaitList");
   note("write", from.size(), done);
   return Event(std::move(done));
-}
-
-void Stream::order_after(const Event& event) {
-  const WaitList wait(&event);
-  check_cl(clEnqueueBarrierWithWaitList(queue_(), wait.size, wait.data(), nullptr),
-           "clEnqueueBarrierWithWaitList");
 }
 
 Event Stream::start_map(void*& data, const Tensor& tensor, const Event* after) {

@@ -142,12 +142,10 @@ class Stream {
   /// Reaches the device with the next flush, as do the two below.
   Event start_read(std::span<std::byte> to, const Tensor& from, std::size_t offset,
                    const Event* after = nullptr);
-  /// Starts to copy from the host, where nothing may change before the event is done.
+  /// Starts to copy from the host, where nothing may change before the event is done. What is
+  /// enqueued next runs after the copy.
   Event start_write(const Tensor& to, std::size_t offset, std::span<const std::byte> from,
                     const Event* after = nullptr);
-  /// What is enqueued next runs after `event`. An in-order queue does so by itself; but a driver
-  /// has been seen that let kernels overtake copies from the host that nobody waited for.
-  void order_after(const Event& event);
   /// Starts to show a tensor's memory to the host, to read and write; `data`, which is set at once,
   /// may be used when the event is done, until start_unmap.
   Event start_map(void*& data, const Tensor& tensor, const Event* after = nullptr);

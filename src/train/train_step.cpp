@@ -246,7 +246,7 @@ void TrainStep::update(const Told& told, const UpdateStep& step) {
   if (numbers_read_) numbers_read_->wait();
   if (!told.sums.empty()) {
     all_sums_values_ = told.sums;
-    s.order_after(s.start_write(all_sums_, 0, std::as_bytes(std::span(all_sums_values_))));
+    s.start_write(all_sums_, 0, std::as_bytes(std::span(all_sums_values_)));
   }
   numbers_ = optimizer_.numbers(step);
   // The scale is a power of two, so that norm and factor are those of unscaled gradients.
@@ -254,7 +254,6 @@ void TrainStep::update(const Told& told, const UpdateStep& step) {
       static_cast<float>(1.0 / static_cast<double>(tokens) / double{loss_scale()});
   numbers_read_ = s.start_write(control_.slice(op::numbers_begin, op::control_size), 0,
                                 std::as_bytes(std::span(&numbers_, 1)));
-  s.order_after(*numbers_read_);
   if (!update_work_) record_update();
   update_work_->replay();
 }

@@ -58,7 +58,10 @@ TEST(Tensor, HostMemoryUnderItOutlivesQueuedCommands) {
   constexpr std::size_t size = 4096;
   alignas(memory_granule) static std::array<float, size> memory;
   const cl::UserEvent gate(device.context());
-  s.order_after(Event(gate));
+  Tensor other = device.tensor({1});
+  const float value = 0;
+  const Event until_open(gate);
+  s.start_write(other, 0, std::as_bytes(std::span(&value, 1)), &until_open);
   auto owner = std::make_shared<const int>();
   const std::weak_ptr<const int> is_owned = owner;
   {
