@@ -66,7 +66,7 @@ class Operands {
         c_(p.M * p.N),
         // Of a linear layer the weights are floats, and so are their gradients.
         device_a_(written(p.a_shape(), a_, p.dtype)),
-        device_b_(written(p.b_shape(), b_, is_dw() ? p.dtype : Dtype::f32)),
+        device_b_(written(p.b_shape(), b_, is_dw() ? p.dtype : weight_dtype(p.dtype))),
         device_c_(written({p.M, p.N}, c_, is_dw() ? Dtype::f32 : p.dtype)) {}
 
   void multiply() {

@@ -46,7 +46,7 @@ int run(const bench::Workload& workload, std::size_t steps, const DecoderOptions
   SelfComm comm;
   const auto device = launch::open_device(comm, choice);
   TrainStep train(*device, comm, workload.model, decoder, {});
-  bench::set_workload_weights(device->stream(), train.params());
+  bench::set_workload_weights(train);
   std::vector<double> seconds;
   std::vector<double> losses;
   LossScale scale;  // matters in f16 alone

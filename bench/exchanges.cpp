@@ -58,9 +58,8 @@ void HostExchange::reduce() {
 }
 
 void HostExchange::gather() {
-  const std::span<float> mine = exchange_.values(exchange_.my_peer());
-  const auto take = [&](const Range& part, std::span<const float> values) {
-    float* const to = mine.data() + part.begin;
+  const auto take = [&](const Range& part, std::span<const std::byte> values) {
+    std::byte* const to = exchange_.values(exchange_.my_peer(), part).data();
     if (to != values.data()) std::copy(values.begin(), values.end(), to);
   };
   const std::size_t num_buckets = exchange_.num_buckets();
@@ -107,7 +106,9 @@ void HostExchange::check() {
   }
   comm_.barrier();
   comm_.run([&] { reduce(); });
-  const std::span<float> values = exchange_.values(exchange_.my_peer());
+  const std::span<std::byte> bytes = exchange_.values(exchange_.my_peer());
+  const std::span<float> values(reinterpret_cast<float*>(bytes.data()),
+                                bytes.size() / sizeof(float));
   for (std::size_t bucket = 0; bucket < exchange_.num_buckets(); ++bucket) {
     const Range own = exchange_.owned(bucket);
     std::copy_n(exchange_.sums(bucket).begin(), own.size(),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -101,23 +102,19 @@ Batch workload_batch(const Workload& workload, std::uint64_t number, std::size_t
   return batch;
 }
 
-void set_workload_weights(Stream& s, ParamStore& params) {
-  for (std::size_t p = 0; p < params.params().size(); ++p) {
-    Param& param = params.at(params.params()[p].spec.name);
-    const ParamSpec& spec = param.spec;
-    std::vector<float> values(spec.shape.size(), spec.init == Init::ones ? 1.0f : 0.0f);
+void set_workload_weights(TrainStep& train) {
+  std::uint32_t p = 0;
+  train.set_parameters("setting weights", [&](const ParamSpec& spec, std::span<float> values) {
+    std::fill(values.begin(), values.end(), spec.init == Init::ones ? 1.0f : 0.0f);
     if (spec.shape.rank() == 2) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const auto fraction =
-            static_cast<float>(
-                hashed(static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(i)) >> 8) /
-                16777216.0f -
-            0.5f;
+            static_cast<float>(hashed(p, static_cast<std::uint32_t>(i)) >> 8) / 16777216.0f - 0.5f;
         values[i] = uniform_width * fraction;
       }
     }
-    s.write<float>(param.value, values);
-  }
+    ++p;
+  });
 }
 
 }  // namespace motley::bench

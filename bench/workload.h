@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "model/config.h"
-#include "model/params.h"
 #include "train/batch.h"
+#include "train/train_step.h"
 
 namespace motley::bench {
 
@@ -33,6 +33,6 @@ const Workload& reference_workload();
 Batch workload_batch(const Workload& workload, std::uint64_t number, std::size_t num_sequences);
 
 /// Matrices uniform with a standard deviation of 0.02, norm weights 1, biases 0.
-void set_workload_weights(Stream& s, ParamStore& params);
+void set_workload_weights(TrainStep& train);
 
 }  // namespace motley::bench

@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-/// Of so many floats, in whole pages.
-std::size_t bytes_of(std::size_t num_floats) {
-  return round_up(checked_mul(num_floats, sizeof(float)), page);
+/// Of so many elements, in whole pages.
+std::size_t bytes_of(std::size_t num_elements, Dtype dtype = Dtype::f32) {
+  return round_up(checked_mul(num_elements, size_of(dtype)), page);
 }
 
 GradientMemory as_in_the_row(const std::vector<Range>& buckets, std::size_t size) {
@@ -56,8 +56,8 @@ void Exchange::make_memory(bool shared) {
   topology_ = shared ? find_topology(comm_) : separate_hosts(comm_.size());
   my_host_ = static_cast<std::size_t>(topology_.host_of[me_]);
   my_peer_ = static_cast<std::size_t>(topology_.index_of[me_]);
-  const std::size_t bytes =
-      checked_add(checked_add(flag_bytes_, bytes_of(gradients_.size)), bytes_of(size_));
+  const std::size_t bytes = checked_add(checked_add(flag_bytes_, bytes_of(gradients_.size)),
+                                        bytes_of(size_, options_.values));
   std::string problem;
   try {
     memory_ = std::make_unique<SharedMemory>(comm_, bytes, peers());
@@ -86,9 +86,14 @@ std::span<float> Exchange::gradients(Place place, const Range& part) const {
                                   part.size());
 }
 
-std::span<float> Exchange::values(std::size_t peer) const {
-  const auto bytes = memory_->segment(peer).subspan(flag_bytes_ + bytes_of(gradients_.size));
-  return {reinterpret_cast<float*>(bytes.data()), size_};
+std::span<std::byte> Exchange::values(std::size_t peer) const {
+  return values(peer, {0, size_});
+}
+
+std::span<std::byte> Exchange::values(std::size_t peer, const Range& part) const {
+  const std::size_t begin = flag_bytes_ + bytes_of(gradients_.size);
+  const std::size_t element = size_of(options_.values);
+  return memory_->segment(peer).subspan(begin + part.begin * element, part.size() * element);
 }
 
 std::span<float> Exchange::sums(std::size_t slot, std::size_t bucket) const {
@@ -187,18 +192,15 @@ void Exchange::start_gather(std::size_t bucket) {
   const Recorded operation(comm_, "start to gather", bucket);
   UnderWay& way = gathering_[bucket % gathering_.size()];
   way.begin(comm_);
-  const std::span<float> mine = values(my_peer_);
   for (std::size_t r = 0; r < shards_[bucket].size(); ++r) {
     const Range& shard = shards_[bucket][r];
     if (topology_.host_of[r] != topology_.host_of[me_] && handles(r)) {
-      way.receive(std::as_writable_bytes(mine.subspan(shard.begin, shard.size())),
-                  static_cast<int>(r));
+      way.receive(values(my_peer_, shard), static_cast<int>(r));
     }
   }
-  const Range own = owned(bucket);
   for (std::size_t step = 1; step < topology_.hosts.size(); ++step) {
     const std::size_t host = (my_host_ + step) % topology_.hosts.size();
-    way.send(std::as_bytes(mine.subspan(own.begin, own.size())), stand_in(host, me_));
+    way.send(values(my_peer_, owned(bucket)), stand_in(host, me_));
   }
 }
 
@@ -216,7 +218,7 @@ void Exchange::finish_gather(std::size_t bucket, const Take& take) {
     const auto holder = static_cast<std::size_t>(
         topology_.index_of[static_cast<std::size_t>(stand_in(my_host_, r))]);
     if (holder != my_peer_) await(holder, is_here ? own_updated : all_updated, bucket, step_);
-    take(shard, values(holder).subspan(shard.begin, shard.size()));
+    take(shard, values(holder, shard));
   }
 }
 

@@ -24,6 +24,7 @@
 #include "dist/shared_memory.h"
 #include "dist/topology.h"
 #include "dist/tree_sum.h"
+#include "tensor/dtype.h"
 
 namespace motley {
 
@@ -37,6 +38,7 @@ enum class Rounded { no, yes };
 struct ExchangeOptions {
   Wire wire = Wire::f32;
   bool shared_memory = true;  // off: ranks of a host exchange messages as if on hosts of their own
+  Dtype values = Dtype::f32;  // of parameters
 };
 
 /// Where owners have their sums.
@@ -137,8 +139,10 @@ class Exchange {
   std::span<float> sums(std::size_t bucket) const { return sums(0, bucket); }
   /// Keeps the memory behind sums() alive.
   std::shared_ptr<const void> sums_memory() const;
-  /// A peer's parameters, f32[size].
-  std::span<float> values(std::size_t peer) const;
+  /// A peer's parameters, [size] of ExchangeOptions::values.
+  std::span<std::byte> values(std::size_t peer) const;
+  /// Of these the elements `part` of the row.
+  std::span<std::byte> values(std::size_t peer, const Range& part) const;
   /// Keeps the memory behind gradients() and values() of a peer alive.
   std::shared_ptr<const void> memory(Place place) const;
 
@@ -174,7 +178,7 @@ class Exchange {
   /// This rank's values are right in owned(bucket).
   void start_gather(std::size_t bucket);
   /// Hands `take` every other rank's part of the bucket and where its values are now.
-  using Take = std::function<void(const Range& part, std::span<const float> values)>;
+  using Take = std::function<void(const Range& part, std::span<const std::byte> values)>;
   void finish_gather(std::size_t bucket, const Take& take);
   /// Lets messages that are under way move on; true when there are none. For those who wait for
   /// something else meanwhile.

@@ -24,7 +24,7 @@ void check_head(std::string_view op, const Tensor& loss, const Tensor& x, const 
   const std::size_t N = x.dim(0);
   const std::size_t C = x.dim(1);
   check_real(op, "x", x, {N, C});
-  check_tensor(op, "w", w, {w.dim(0), C});
+  check_real(op, "w", w, {w.dim(0), C});
   check_tensor(op, "loss", loss, {N});
   check_tensor(op, "targets", targets, {N}, Dtype::i32);
   require<ShapeError>(w.dim(0) > 0, "op.shape",

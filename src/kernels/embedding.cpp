@@ -27,7 +27,6 @@ void check_positions(std::string_view op, const Tensor& activations, const Tenso
   check_rank(op, "table", table, 2);
   check_rank(op, "y", activations, 2);
   check_real(op, "y", activations, {activations.dim(0), table.dim(1)});
-  check_tensor(op, "table", table, table.shape());
   require<ShapeError>(
       T > 0 && T <= table.dim(0) && activations.dim(0) % T == 0, "op.shape",
       "{}: {} rows in sequences of {} do not fit a table of {} positions; T must divide "
@@ -45,7 +44,7 @@ void embedding(Stream& s, Tensor& y, const Tensor& tokens, const Tensor& table) 
   const std::size_t C = table.dim(1);
   check_real("embedding", "y", y, {N, C});
   check_tensor("embedding", "tokens", tokens, {N}, Dtype::i32);
-  check_tensor("embedding", "table", table, {V, C});
+  check_real("embedding", "table", table, {V, C});
   const RowGrid rows = row_grid(N, C);
   launch(s, rows.grid,
          k::embedding_fwd{.y = y,
@@ -96,6 +95,7 @@ void embedding_backward(Stream& s, Tensor& dtable, const Tensor& dy, const Token
 
 void position_embedding(Stream& s, Tensor& y, const Tensor& table, std::size_t T) {
   check_positions("position_embedding", y, table, T);
+  check_real("position_embedding", "table", table, table.shape());
   const RowGrid rows = row_grid(y.dim(0), y.dim(1));
   launch(s, rows.grid,
          k::position_embedding_fwd{.y = y,
@@ -107,6 +107,7 @@ void position_embedding(Stream& s, Tensor& y, const Tensor& table, std::size_t T
 
 void position_embedding_backward(Stream& s, Tensor& dtable, const Tensor& dy, std::size_t T) {
   check_positions("position_embedding_backward", dy, dtable, T);
+  check_tensor("position_embedding_backward", "dtable", dtable, dtable.shape());
   const auto B = narrow<std::uint32_t>(dy.dim(0) / T);
   const auto length = narrow<std::uint32_t>(T);
   const auto C = narrow<std::uint32_t>(dy.dim(1));

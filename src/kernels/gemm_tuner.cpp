@@ -44,7 +44,7 @@ Tensor random_tensor(Stream& s, const Shape& shape, Dtype dtype, std::uint64_t s
 }
 
 Dtype dtype_of_b(const GemmShape& p) {
-  return p.transpose == Transpose::a ? p.dtype : Dtype::f32;
+  return p.transpose == Transpose::a ? p.dtype : weight_dtype(p.dtype);
 }
 
 /// Integers from -8 to 8.

@@ -214,14 +214,33 @@ struct UpdateNumbers {
   float root = 1;             // for AdamW, what corrects the bias of v's root
   float keep = 1;             // what decay leaves of a weight
   float one_over_tokens = 1;  // gradients are sums over so many tokens
+  std::uint32_t step = 0;     // of the update, for StochasticRounding
 };
-inline constexpr std::size_t control_size = 7;
+inline constexpr std::size_t control_size = 8;
 /// Where an UpdateNumbers lies in a control.
 inline constexpr std::size_t numbers_begin = 3;
 
 /// Fills the first three of `control` from each rank's partial sums. partials: [P, 2] of (sum of
 /// squares, non-finite count), added in index order; `max_norm` 0 means no clipping.
 void clip_factor(Stream& s, UpdateControl& control, const Tensor& partials, float max_norm);
+
+/// How weights of 16 bits are rounded up or down at random, so that their mean is that of f32
+/// (Gupta et al. 2015). Which way depends on nothing but the key, a weight's number and the step.
+struct StochasticRounding {
+  Random random;            // whose stream is not used
+  std::uint64_t first = 0;  // the number of the first weight, a multiple of 64
+};
+/// The weights that an update changes: f32; or bf16 with a rest of f32 beside them (split_f32), so
+/// that they change as if they were f32; or bf16 alone, rounded at random.
+struct Weights {
+  Weights(Tensor& w) : values(w) {}  // NOLINT(google-explicit-constructor)
+  Weights(Tensor& w, Tensor& r) : values(w), rest(&r) {}
+  Weights(Tensor& w, const StochasticRounding& r) : values(w), rounding(&r) {}
+
+  Tensor& values;
+  Tensor* rest = nullptr;  // u16, of the same size
+  const StochasticRounding* rounding = nullptr;
+};
 
 /// AdamW (Loshchilov and Hutter 2019), decay decoupled, bias corrected; `step` counts from 1.
 struct AdamW {
@@ -236,7 +255,7 @@ struct AdamW {
 UpdateNumbers numbers_of(const AdamW& settings);
 /// w, m, v are updated in place from g. All of one size. Of the settings, beta1, beta2 and epsilon
 /// are looked at; the others are in `control`, by numbers_of. `decays`: whether weights decay.
-void adamw(Stream& s, Tensor& w, Tensor& m, Tensor& v, const Tensor& g,
+void adamw(Stream& s, Weights w, Tensor& m, Tensor& v, const Tensor& g,
            const UpdateControl& control, const AdamW& settings, bool decays = true);
 
 /// Lion (Chen et al. 2023), decay decoupled.
@@ -247,7 +266,7 @@ struct Lion {
   float weight_decay = 0;
 };
 UpdateNumbers numbers_of(const Lion& settings);
-void lion(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
+void lion(Stream& s, Weights w, Tensor& m, const Tensor& g, const UpdateControl& control,
           const Lion& settings, bool decays = true);
 
 /// SGD with momentum m = momentum * m + g, w -= learning_rate * (m + weight_decay * w).
@@ -257,7 +276,7 @@ struct Sgd {
   float weight_decay = 0;
 };
 UpdateNumbers numbers_of(const Sgd& settings);
-void sgd(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const UpdateControl& control,
+void sgd(Stream& s, Weights w, Tensor& m, const Tensor& g, const UpdateControl& control,
          const Sgd& settings, bool decays = true);
 
 }  // namespace motley::op

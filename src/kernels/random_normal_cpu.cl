@@ -1,25 +1,9 @@
 // Tensors of normal numbers, for CPUs: sixteen blocks of four numbers at once. As random_normal_gpu.cl.
 #include "common.clh"
-#include "philox.clh"
+#include "philox16.clh"
 
 #define NUMBERS 64   // of sixteen blocks
 #define CHUNK 16384  // of a work-item; as in random.cpp
-
-inline uint16 high_half(uint factor, uint16 x) { return convert_uint16((convert_ulong16(x) * (ulong)factor) >> 32ul); }
-
-// Word i of sixteen blocks to words[i]: philox() of philox.clh.
-inline void philox16(uint16 words[4], uint key0, uint key1) {
-  for (int round = 0; round < 10; ++round) {
-    const uint16 x = words[0];
-    const uint16 z = words[2];
-    words[0] = high_half(0xCD9E8D57u, z) ^ words[1] ^ key0;
-    words[1] = z * 0xCD9E8D57u;
-    words[2] = high_half(0xD2511F53u, x) ^ words[3] ^ key1;
-    words[3] = x * 0xD2511F53u;
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-}
 
 inline float16 uniform16(uint16 words) { return convert_float16(words >> 8u) * (1.0f / 16777216.0f); }
 

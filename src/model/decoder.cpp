@@ -7,7 +7,7 @@ namespace {
 
 Weight weight_of(ParamStore& params, const std::string& name) {
   Param& param = params.at(name);
-  return {param.value, param.gradient};
+  return {param.operand, param.gradient};
 }
 
 }  // namespace
@@ -53,10 +53,14 @@ Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
                            const OnStageNeeded& on_stage_needed) {
   const MicroBatchShape shape{batch.B, batch.T};
   std::size_t stage = blocks_.size() + 1;
-  if (on_stage_needed) on_stage_needed(stage);
+  const auto need = [&] {
+    if (on_stage_needed) on_stage_needed(stage);
+    params_.widen(s, stage--);
+  };
+  need();
   Tensor x = embed(s, batch);
   for (Block& block : blocks_) {
-    if (on_stage_needed) on_stage_needed(--stage);
+    need();
     if (keep == Keep::yes && options_.recompute == Recompute::block)
       saved_.block_inputs.push_back(x);
     x = run_block(s, block, x, shape);
@@ -71,6 +75,7 @@ Tensor Decoder::run_blocks(Stream& s, const DeviceBatch& batch, Keep keep,
 }
 
 Tensor Decoder::normalize(Stream& s, const Tensor& x) {
+  params_.widen(s, 0);
   Tensor y = s.tensor(x.shape(), x.dtype());
   final_norm_.forward(s, y, x);
   return y;

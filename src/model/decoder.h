@@ -25,8 +25,8 @@ using OnStageNeeded = std::function<void(std::size_t stage)>;
 /// How a model is computed; what it computes is the same but for roundings.
 struct DecoderOptions {
   Recompute recompute = Recompute::none;
-  /// Of activations and their gradients: f32, bf16 or f16. Parameters and their gradients, sums and
-  /// losses are f32; products of bf16 activations round weights to bf16.
+  /// Of activations and their gradients: f32, bf16 or f16. Parameters' gradients, sums and losses
+  /// are f32. Parameters may be f32 in any case: products of bf16 activations round them.
   Dtype dtype = Dtype::f32;
 };
 

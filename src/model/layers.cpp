@@ -5,7 +5,7 @@ namespace {
 
 Weight find(ParamStore& params, const std::string& name) {
   Param& param = params.at(name);
-  return {param.value, param.gradient};
+  return {param.operand, param.gradient};
 }
 
 Weight find_if(bool present, ParamStore& params, const std::string& name) {

@@ -7,6 +7,7 @@
 #include "kernels/ops.h"
 #include "tensor/checked.h"
 #include "tensor/error.h"
+#include "tensor/half.h"
 
 namespace motley {
 namespace {
@@ -110,10 +111,10 @@ void add_buckets(ParamLayout& layout, std::size_t limit, std::size_t first_stage
   }
 }
 
-ParamMemory allocate(Device& device, const ParamLayout& layout) {
+ParamMemory allocate(Device& device, const ParamLayout& layout, Dtype dtype) {
   ParamMemory memory;
   for (const ParamLayout::Block& block : layout.blocks) {
-    memory.values.push_back(device.tensor({block.end - block.begin}));
+    memory.values.push_back(device.tensor({block.end - block.begin}, dtype));
     memory.gradients.push_back(device.tensor({block.end - block.begin}));
   }
   return memory;
@@ -152,8 +153,8 @@ ParamLayout param_layout(const ModelConfig& config) {
   return layout;
 }
 
-ParamStore::ParamStore(Device& device, const ModelConfig& config)
-    : ParamStore(device, config, allocate(device, param_layout(config))) {}
+ParamStore::ParamStore(Device& device, const ModelConfig& config, Dtype dtype)
+    : ParamStore(device, config, allocate(device, param_layout(config), dtype)) {}
 
 ParamStore::ParamStore(Device& device, const ModelConfig& config, ParamMemory memory)
     : memory_(std::move(memory)) {
@@ -170,10 +171,11 @@ ParamStore::ParamStore(Device& device, const ModelConfig& config, ParamMemory me
     const std::size_t end = begin + layout.specs[i].shape.size();
     while (begin >= layout.blocks[block].end) ++block;
     const Shape shape = layout.specs[i].shape;
-    params_.push_back({layout.specs[i], begin, block,
-                       view(memory_.values, block, begin, end).reshape(shape),
-                       view(memory_.gradients, block, begin, end).reshape(shape)});
+    const Tensor value = view(memory_.values, block, begin, end).reshape(shape);
+    params_.push_back({layout.specs[i], begin, block, value,
+                       view(memory_.gradients, block, begin, end).reshape(shape), value});
   }
+  if (dtype() != Dtype::f32) add_vectors(device);
   for (const ParamLayout::Bucket& b : layout.buckets) {
     buckets_.push_back({view(memory_.values, b.block, b.begin, b.end),
                         view(memory_.gradients, b.block, b.begin, b.end), b.begin, b.end,
@@ -181,6 +183,31 @@ ParamStore::ParamStore(Device& device, const ModelConfig& config, ParamMemory me
   }
   for (Tensor& values : memory_.values) device.stream().fill(values);
   zero_gradients(device.stream());
+}
+
+/// Gives vectors operands of their own.
+void ParamStore::add_vectors(Device& device) {
+  const auto is_vector = [](const Param& param) { return param.spec.shape.rank() == 1; };
+  std::size_t size = 0;
+  for (const Param& param : params_) {
+    if (is_vector(param)) size += round_up(param.spec.shape.size(), alignment);
+  }
+  vectors_ = device.zeros({size});
+  std::size_t begin = 0;
+  for (Param& param : params_) {
+    if (!is_vector(param)) continue;
+    param.operand = vectors_.slice(begin, begin + param.spec.shape.size());
+    begin += round_up(param.spec.shape.size(), alignment);
+  }
+}
+
+void ParamStore::widen(Stream& s, std::size_t stage) const {
+  if (vectors_.empty()) return;
+  for (const Param& param : params_) {
+    if (param.spec.stage != stage || param.spec.shape.rank() != 1) continue;
+    Tensor operand = param.operand;
+    op::cast(s, operand, param.value);
+  }
 }
 
 Param& ParamStore::at(std::string_view name) {
@@ -192,21 +219,42 @@ Param& ParamStore::at(std::string_view name) {
 }
 
 void ParamStore::initialize(Stream& s, std::uint64_t seed) {
+  for (std::size_t block = 0; block < layout_.blocks.size(); ++block) {
+    Tensor values = memory_.values[block];
+    if (dtype() == Dtype::f32) {
+      initialize_block(s, block, seed, values);
+      continue;
+    }
+    Tensor wide = s.tensor(values.shape());
+    initialize_block(s, block, seed, wide);
+    set_block(s, block, s.map<float>(wide, Access::read).span());
+  }
+}
+
+void ParamStore::initialize_block(Stream& s, std::size_t block, std::uint64_t seed,
+                                  Tensor& values) const {
   constexpr std::uint32_t one = 0x3F800000u;  // 1.0f
+  s.fill(values);
   for (std::size_t i = 0; i < params_.size(); ++i) {
-    Param& param = params_[i];
-    switch (param.spec.init) {
-      case Init::zeros:
-        s.fill(param.value);
-        break;
-      case Init::ones:
-        s.fill(param.value, one);
-        break;
-      case Init::normal:
-        op::random_normal(s, param.value, Random(seed, Purpose::init, i), param.spec.stddev);
-        break;
+    const Param& param = params_[i];
+    if (param.block != block || param.spec.init == Init::zeros) continue;
+    const std::size_t begin = param.offset - layout_.blocks[block].begin;
+    Tensor value = values.slice(begin, begin + param.spec.shape.size());
+    if (param.spec.init == Init::ones) {
+      s.fill(value, one);
+    } else {
+      op::random_normal(s, value, Random(seed, Purpose::init, i), param.spec.stddev);
     }
   }
+}
+
+void ParamStore::set_block(Stream& s, std::size_t block, std::span<const float> values) {
+  Tensor& to = memory_.values.at(block);
+  if (dtype() == Dtype::f32) return s.write(to, values);
+  std::vector<std::uint16_t> uppers(values.size());
+  std::transform(values.begin(), values.end(), uppers.begin(),
+                 [](float value) { return split_f32(value).upper; });
+  s.write<std::uint16_t>(to, uppers);
 }
 
 void ParamStore::zero_gradients(Stream& s) {

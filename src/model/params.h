@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,8 +67,11 @@ struct Param {
   ParamSpec spec;
   std::size_t offset = 0;
   std::size_t block = 0;
-  Tensor value;
-  Tensor gradient;
+  Tensor value;     // of the store's dtype
+  Tensor gradient;  // f32
+  /// What a model computes with: the value; of a vector, such as a bias, an f32 copy, since sums
+  /// are f32 and vectors are small. See ParamStore::widen.
+  Tensor operand;
 };
 
 /// A bucket's memory. Several may lie in one buffer.
@@ -86,14 +90,16 @@ struct ParamMemory {
   std::vector<Tensor> gradients;
 };
 
-/// The parameters and gradients of one model on one device.
+/// The parameters and gradients of one model on one device. Values are f32 or bf16, gradients f32.
 class ParamStore {
  public:
   /// Allocates; values and gradients are zero.
-  ParamStore(Device& device, const ModelConfig& config);
+  ParamStore(Device& device, const ModelConfig& config, Dtype dtype = Dtype::f32);
   /// Uses memory that others see as well; sets it to zero.
   ParamStore(Device& device, const ModelConfig& config, ParamMemory memory);
 
+  /// Of values.
+  Dtype dtype() const { return memory_.values.front().dtype(); }
   const ParamLayout& layout() const { return layout_; }
   const std::vector<Param>& params() const { return params_; }
   /// The values of a block, [end - begin].
@@ -105,13 +111,24 @@ class ParamStore {
 
   /// Sets every value by its spec; the same bits for the same seed on the same kind of device.
   void initialize(Stream& s, std::uint64_t seed);
+  /// What a block's values start with, [end - begin] f32, 0 between parameters. It may be the
+  /// block's own memory.
+  void initialize_block(Stream& s, std::size_t block, std::uint64_t seed, Tensor& values) const;
+  /// Sets the values of a block, [end - begin]. bf16 is the nearest, ties away from zero: the upper
+  /// half of split_f32.
+  void set_block(Stream& s, std::size_t block, std::span<const float> values);
+  /// Brings the operands of a stage's vectors up to date with their values.
+  void widen(Stream& s, std::size_t stage) const;
   void zero_gradients(Stream& s);
   /// The number of trainable values, padding not counted.
   std::size_t size() const;
 
  private:
+  void add_vectors(Device& device);
+
   ParamLayout layout_;
   ParamMemory memory_;
+  Tensor vectors_;  // the operands of vectors, where values are not f32
   std::vector<Param> params_;
   std::vector<ParamBucket> buckets_;
 };

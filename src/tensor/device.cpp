@@ -1,5 +1,7 @@
 #include "tensor/device.h"
 
+#include "tensor/error.h"
+
 namespace motley {
 namespace {
 
@@ -38,8 +40,14 @@ Tensor Device::tensor(const Shape& shape, Dtype dtype) {
 }
 
 Tensor Device::wrap(std::span<float> memory, std::shared_ptr<const void> owner) {
-  return {
-      pool_.wrap(std::as_writable_bytes(memory), std::move(owner)), 0, {memory.size()}, Dtype::f32};
+  return wrap(std::as_writable_bytes(memory), Dtype::f32, std::move(owner));
+}
+
+Tensor Device::wrap(std::span<std::byte> memory, Dtype dtype, std::shared_ptr<const void> owner) {
+  const std::size_t size = memory.size() / size_of(dtype);
+  require<ShapeError>(size * size_of(dtype) == memory.size(), "tensor.wrap",
+                      "{} bytes are no whole number of {}", memory.size(), name_of(dtype));
+  return {pool_.wrap(memory, std::move(owner)), 0, {size}, dtype};
 }
 
 Tensor Device::zeros(const Shape& shape, Dtype dtype) {

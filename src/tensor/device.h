@@ -89,6 +89,8 @@ class Device {
   Tensor tensor(const Shape& shape, Dtype dtype = Dtype::f32);
   /// A tensor over host memory, without a copy where the device allows it; see MemoryPool::wrap.
   Tensor wrap(std::span<float> memory, std::shared_ptr<const void> owner);
+  /// The same of another dtype. Throws ShapeError when the memory is no whole number of elements.
+  Tensor wrap(std::span<std::byte> memory, Dtype dtype, std::shared_ptr<const void> owner);
   /// A tensor of zeros.
   Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32);
 

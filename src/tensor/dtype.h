@@ -45,6 +45,12 @@ constexpr std::string_view name_of(Dtype dtype) {
   return "?";
 }
 
+/// Of weights that training computes with, beside activations of a dtype. With f16 they are f32,
+/// of which f16 is no half as bf16 is (see split_f32).
+constexpr Dtype weight_dtype(Dtype activations) {
+  return activations == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
+}
+
 /// The dtype that holds a C++ element type: dtype_of<float> is f32. 16-bit reals travel as
 /// uint16_t.
 template <class T>

@@ -24,6 +24,26 @@ constexpr std::uint16_t bf16_from_f32(float value) {
   return static_cast<std::uint16_t>((bits + bias) >> 16);
 }
 
+/// An f32 in two halves: the nearest bf16, ties away from zero, and what the f32 has beyond that,
+/// a signed number of units in its last place. The two take no more room than the f32, and one of
+/// them can be computed with (Kalamkar et al. 2020, "Split-SGD-BF16").
+struct SplitFloat {
+  std::uint16_t upper = 0;  // bf16
+  std::uint16_t rest = 0;   // in two's complement
+};
+constexpr SplitFloat split_f32(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const bool is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+  const std::uint32_t upper = is_nan ? (bits >> 16) | 0x40u : (bits + 0x8000u) >> 16;
+  return {static_cast<std::uint16_t>(upper), static_cast<std::uint16_t>(bits)};
+}
+/// The same f32 again; a NaN stays some NaN.
+constexpr float join_f32(SplitFloat halves) {
+  const std::uint32_t borrow = halves.rest >= 0x8000u ? 0x10000u : 0u;
+  return std::bit_cast<float>((static_cast<std::uint32_t>(halves.upper) << 16) + halves.rest -
+                              borrow);
+}
+
 /// IEEE 754 binary16, subnormals included.
 constexpr float f32_from_f16(std::uint16_t bits) {
   const std::uint32_t sign = (bits & 0x8000u) << 16;

@@ -9,7 +9,7 @@
 namespace motley {
 
 /// What a random number is for. Part of the key, so that uses never share numbers.
-enum class Purpose : std::uint32_t { init = 1, shuffle = 2, sample = 3, test = 4 };
+enum class Purpose : std::uint32_t { init = 1, shuffle = 2, sample = 3, test = 4, rounding = 5 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
 

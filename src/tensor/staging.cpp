@@ -27,6 +27,12 @@ void Staging::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
                       name_of(tensor.dtype()), to_string(tensor.shape()), size, name_of(dtype));
 }
 
+void Staging::check_bytes(const Tensor& tensor, std::size_t bytes) {
+  require<ShapeError>(checked_mul(tensor.size(), size_of(tensor.dtype())) == bytes,
+                      "tensor.host-copy", "a {} tensor {} does not fit {} bytes",
+                      name_of(tensor.dtype()), to_string(tensor.shape()), bytes);
+}
+
 bool Staging::advance() {
   if (is_idle()) return false;
   if (!memory_) {

@@ -35,15 +35,23 @@ class Staging {
   template <class T>
   void read(std::span<T> to, const Tensor& from, const Event& after) {
     check_host(from, dtype_of<T>, to.size());
-    if (to.empty()) return;
-    waiting_.push_back({from, std::as_writable_bytes(to), {}, after, 0});
+    read(std::as_writable_bytes(to), from, after);
+  }
+  /// The same whatever the type.
+  void read(std::span<std::byte> to, const Tensor& from, const Event& after) {
+    check_bytes(from, to.size());
+    if (!to.empty()) waiting_.push_back({from, to, {}, after, 0});
   }
   /// Copies host values to a tensor; they must stay as they are until is_idle().
   template <class T>
   void write(const Tensor& to, std::span<const T> from) {
     check_host(to, dtype_of<T>, from.size());
-    if (from.empty()) return;
-    waiting_.push_back({to, {}, std::as_bytes(from), std::nullopt, 0});
+    write(to, std::as_bytes(from));
+  }
+  /// The same whatever the type.
+  void write(const Tensor& to, std::span<const std::byte> from) {
+    check_bytes(to, from.size());
+    if (!from.empty()) waiting_.push_back({to, {}, from, std::nullopt, 0});
   }
 
   /// Does what can be done now of at most one block; says whether there was anything.
@@ -74,6 +82,7 @@ class Staging {
   };
 
   static void check_host(const Tensor& tensor, Dtype dtype, std::size_t size);
+  static void check_bytes(const Tensor& tensor, std::size_t bytes);
   bool empty_oldest();
   bool fill_newest();
   void start(Block& block, Copy& copy);

@@ -65,7 +65,10 @@ Stream::~Stream() {
 }
 
 void Stream::check_host(const Tensor& tensor, Dtype dtype, std::size_t size) {
-  require<ShapeError>(tensor.dtype() == dtype && tensor.size() == size, "tensor.host-copy",
+  // 16-bit reals travel as integers.
+  const bool same_type =
+      tensor.dtype() == dtype || (dtype == Dtype::u16 && size_of(tensor.dtype()) == size_of(dtype));
+  require<ShapeError>(same_type && tensor.size() == size, "tensor.host-copy",
                       "a {} tensor {} does not fit {} host values of type {}",
                       name_of(tensor.dtype()), to_string(tensor.shape()), size, name_of(dtype));
 }

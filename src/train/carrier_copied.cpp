@@ -62,13 +62,13 @@ class Copied final : public Carrier {
 
   void offer(std::size_t bucket, const Event& updated) override {
     const Range owned = parts_.exchange.owned(bucket);
-    staging_.read<float>(host_values(owned), part(parts_.rows.values, owned), updated);
+    staging_.read(host_values(owned), part(parts_.rows.values, owned), updated);
     advance();
     wait_for_values(updated);
     finish_copies("copy from the device", bucket);
   }
-  void take(const Range& range, std::span<const float> values) override {
-    staging_.write<float>(part(parts_.rows.values, range), values);
+  void take(const Range& range, std::span<const std::byte> values) override {
+    staging_.write(part(parts_.rows.values, range), values);
     advance();
   }
   Range finish_gather(std::size_t bucket) override {

@@ -62,7 +62,7 @@ DeviceRow DeviceRows::blocks_of(const std::vector<Tensor>& tensors) const {
 DeviceRow make_values_row(Device& device, const DeviceRows& rows) {
   DeviceRow row;
   for (const ParamLayout::Block& block : rows.layout.blocks)
-    row.push_back(device.tensor({block.end - block.begin}));
+    row.push_back(device.tensor({block.end - block.begin}, rows.dtype));
   return row;
 }
 
@@ -81,8 +81,8 @@ Tensor Carrier::make_sums(std::size_t bucket) {
              : parts_.device.tensor({owned.size()});
 }
 
-void Carrier::take(const Range& part, std::span<const float> values) {
-  const std::span<float> to = host_values(part);
+void Carrier::take(const Range& part, std::span<const std::byte> values) {
+  const std::span<std::byte> to = host_values(part);
   if (to.data() != values.data()) std::copy(values.begin(), values.end(), to.begin());
 }
 
@@ -90,16 +90,15 @@ std::span<float> Carrier::host_slot(std::size_t slot, const Range& range) const 
   return parts_.exchange.gradients({parts_.exchange.my_peer(), slot}, range);
 }
 
-std::span<float> Carrier::host_values(const Range& range) const {
-  return part_of(parts_.exchange.values(parts_.exchange.my_peer()), range);
+std::span<std::byte> Carrier::host_values(const Range& range) const {
+  return parts_.exchange.values(parts_.exchange.my_peer(), range);
 }
 
 DeviceRow Carrier::wrap_values() {
   const std::size_t me = parts_.exchange.my_peer();
-  const std::span<float> values = parts_.exchange.values(me);
   DeviceRow row;
   for (const ParamLayout::Block& block : parts_.rows.layout.blocks)
-    row.push_back(parts_.device.wrap(part_of(values, {block.begin, block.end}),
+    row.push_back(parts_.device.wrap(host_values({block.begin, block.end}), parts_.rows.dtype,
                                      parts_.exchange.memory({me, 0})));
   return row;
 }

@@ -31,6 +31,7 @@ using DeviceRow = std::vector<Tensor>;
 struct DeviceRows {
   ParamLayout layout;
   GradientRegions regions;
+  Dtype dtype = Dtype::f32;  // of values
   DeviceRow values = {};
   std::vector<DeviceRow> slots = {};
   std::vector<Tensor> sums = {};  // by bucket: of what this rank owns, [owned size]
@@ -104,7 +105,7 @@ class Carrier {
   /// The values of this rank's part, right at `updated`, reach the host.
   virtual void offer(std::size_t bucket, const Event& updated) = 0;
   /// Another rank's values, which stay where they are for now, begin to come to the device.
-  virtual void take(const Range& part, std::span<const float> values);
+  virtual void take(const Range& part, std::span<const std::byte> values);
   /// All parts of the bucket were taken; buckets come in falling order. Returns when they are
   /// there: the buckets of which that can be said now and could not before.
   virtual Range finish_gather(std::size_t bucket) { return {bucket, bucket + 1}; }
@@ -115,7 +116,7 @@ class Carrier {
   std::size_t num_used_slots() const { return num_nodes_ > 1 ? num_nodes_ : 1; }
   /// This rank's memory as its host sees it; `range` lies in one bucket.
   std::span<float> host_slot(std::size_t slot, const Range& range) const;
-  std::span<float> host_values(const Range& range) const;
+  std::span<std::byte> host_values(const Range& range) const;
   /// Rows over this host's memory.
   DeviceRow wrap_values();
   DeviceRow wrap_slot(Place place);

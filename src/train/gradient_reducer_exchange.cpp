@@ -53,7 +53,7 @@ void GradientReducer::reduce_round(bool publishes, bool is_last) {
 }
 
 void GradientReducer::gather_all() {
-  const auto take = [&](const Range& part, std::span<const float> values) {
+  const auto take = [&](const Range& part, std::span<const std::byte> values) {
     carrier_->take(part, values);
   };
   // The next forward needs the buckets in this order.

@@ -24,7 +24,7 @@ GradientReducer::GradientReducer(Device& device, Communicator& comm, ParamLayout
     : device_(device),
       comm_(comm),
       options_(options),
-      rows_{.layout = std::move(layout), .regions = {}},
+      rows_{.layout = std::move(layout), .regions = {}, .dtype = options.exchange.values},
       bad_counts_(device.zeros({num_buckets()}, Dtype::i32)),
       ready_(num_buckets()),
       is_ready_(num_buckets(), false),

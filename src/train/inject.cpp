@@ -106,10 +106,14 @@ void Injector::after_update(TrainStep& train) {
   const Range owned = train.reducer().owned(0);
   const bool owns_first = owned.begin == bucket.begin && !owned.empty();
   const std::size_t foreign = owns_first && owned.end < bucket.end ? owned.end - bucket.begin : 0;
-  const HostView<float> view =
-      train.device().stream().map<float>(bucket.values, Access::read_write);
-  float& value = view.span()[foreign];
-  value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ flipped_bit);
+  Stream& s = train.device().stream();
+  if (bucket.values.dtype() == Dtype::f32) {
+    float& value = s.map<float>(bucket.values, Access::read_write).span()[foreign];
+    value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ flipped_bit);
+  } else {
+    s.map<std::uint16_t>(bucket.values, Access::read_write).span()[foreign] ^=
+        static_cast<std::uint16_t>(flipped_bit);
+  }
 }
 
 }  // namespace motley

@@ -4,17 +4,26 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "tensor/error.h"
+#include "tensor/half.h"
 
 namespace motley {
 
 /// A shard of one parameter with everything an update touches.
 struct ShardUpdate {
   Tensor value;
+  Tensor rest;  // empty where there is none
+  std::optional<op::StochasticRounding> rounding;
   Tensor gradient;
   std::span<Tensor> states;
   bool decays = false;
+
+  op::Weights weights() {
+    if (rounding) return {value, *rounding};
+    return rest.empty() ? op::Weights(value) : op::Weights(value, rest);
+  }
 };
 
 /// All that is particular to one optimizer.
@@ -61,19 +70,20 @@ op::UpdateNumbers numbers_by(const OptimSettings& settings, const UpdateStep& st
 
 void update_adamw(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
                   const OptimSettings& settings) {
-  op::adamw(s, shard.value, shard.states[0], shard.states[1], shard.gradient, control,
+  op::adamw(s, shard.weights(), shard.states[0], shard.states[1], shard.gradient, control,
             adamw_of(settings), shard.decays);
 }
 
 void update_lion(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
                  const OptimSettings& settings) {
-  op::lion(s, shard.value, shard.states[0], shard.gradient, control, lion_of(settings),
+  op::lion(s, shard.weights(), shard.states[0], shard.gradient, control, lion_of(settings),
            shard.decays);
 }
 
 void update_sgd(Stream& s, ShardUpdate& shard, const op::UpdateControl& control,
                 const OptimSettings& settings) {
-  op::sgd(s, shard.value, shard.states[0], shard.gradient, control, sgd_of(settings), shard.decays);
+  op::sgd(s, shard.weights(), shard.states[0], shard.gradient, control, sgd_of(settings),
+          shard.decays);
 }
 
 constexpr std::array<OptimizerRow, 3> rows{{
@@ -93,8 +103,12 @@ const OptimizerRow& row_of(std::string_view name) {
 }  // namespace
 
 Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
-                     const OptimSettings& settings)
-    : params_(params), owned_(std::move(owned)), settings_(settings), row_(&row_of(settings.name)) {
+                     const OptimSettings& settings, std::uint64_t seed)
+    : params_(params),
+      owned_(std::move(owned)),
+      settings_(settings),
+      random_(seed, Purpose::rounding),
+      row_(&row_of(settings.name)) {
   require<ShapeError>(owned_.size() == params.buckets().size(), "optimizer.shards",
                       "{} shards were given for {} buckets", owned_.size(),
                       params.buckets().size());
@@ -103,6 +117,8 @@ Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owne
     for (std::size_t i = 0; i < row_->states.size(); ++i) {
       states_.back().push_back(device.zeros({range.end - range.begin}));
     }
+    if (params.dtype() != Dtype::f32 && !settings.stochastic_rounding)
+      rests_.push_back(device.zeros({range.end - range.begin}, Dtype::u16));
   }
   for (const Param& param : params.params()) {
     const Range whole{param.offset, param.offset + param.spec.shape.size()};
@@ -114,7 +130,9 @@ Optimizer::Optimizer(Device& device, ParamStore& params, std::vector<Range> owne
 }
 
 op::UpdateNumbers Optimizer::numbers(const UpdateStep& step) const {
-  return row_->numbers(settings_, step);
+  op::UpdateNumbers numbers = row_->numbers(settings_, step);
+  numbers.step = static_cast<std::uint32_t>(step.step);
+  return numbers;
 }
 
 void Optimizer::update(Stream& s, std::size_t bucket, const Tensor& gradients,
@@ -127,11 +145,48 @@ void Optimizer::update(Stream& s, std::size_t bucket, const Tensor& gradients,
     std::vector<Tensor> states;
     for (const Tensor& state : states_[bucket])
       states.push_back(state.slice(begin - first, end - first));
-    ShardUpdate shard{memory.values.slice(begin - memory.begin, end - memory.begin),
-                      gradients.slice(begin - first, end - first), states,
-                      segment.decay == Decay::yes};
+    ShardUpdate shard{
+        .value = memory.values.slice(begin - memory.begin, end - memory.begin),
+        .rest = has_rests() ? rests_[bucket].slice(begin - first, end - first) : Tensor(),
+        .rounding = {},
+        .gradient = gradients.slice(begin - first, end - first),
+        .states = states,
+        .decays = segment.decay == Decay::yes};
+    if (params_.dtype() != Dtype::f32 && !has_rests()) shard.rounding = {random_, begin};
     row_->update(s, shard, control, settings_);
   }
+}
+
+void Optimizer::set_block(Stream& s, std::size_t block, std::span<const float> values) {
+  if (!has_rests()) return;
+  const ParamLayout& layout = params_.layout();
+  const std::size_t first = layout.blocks.at(block).begin;
+  for (std::size_t bucket = 0; bucket < owned_.size(); ++bucket) {
+    const Range& owned = owned_[bucket];
+    if (layout.buckets[bucket].block != block || owned.empty()) continue;
+    std::vector<std::uint16_t> rests;
+    for (const float value : values.subspan(owned.begin - first, owned.size()))
+      rests.push_back(split_f32(value).rest);
+    s.write<std::uint16_t>(rests_[bucket], rests);
+  }
+}
+
+std::vector<float> Optimizer::weights(Stream& s, std::size_t bucket) const {
+  const Range& owned = owned_.at(bucket);
+  const ParamBucket& memory = params_.buckets()[bucket];
+  const Tensor values = memory.values.slice(owned.begin - memory.begin, owned.end - memory.begin);
+  std::vector<float> weights(owned.size());
+  if (owned.empty()) return weights;
+  if (values.dtype() == Dtype::f32) {
+    s.read<float>(weights, values);
+    return weights;
+  }
+  std::vector<std::uint16_t> uppers(owned.size());
+  std::vector<std::uint16_t> rests(owned.size(), 0);
+  s.read<std::uint16_t>(uppers, values);
+  if (has_rests()) s.read<std::uint16_t>(rests, rests_[bucket]);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = join_f32({uppers[i], rests[i]});
+  return weights;
 }
 
 std::span<const std::string_view> Optimizer::state_names() const {

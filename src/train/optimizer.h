@@ -30,8 +30,9 @@ class Optimizer {
  public:
   /// `owned[b]` is this rank's part of bucket b, in elements of the row of all parameters. Throws
   /// ConfigError for an unknown name.
+  /// `seed`: for rounding weights of bf16 at random, where the settings say so.
   Optimizer(Device& device, ParamStore& params, std::vector<Range> owned,
-            const OptimSettings& settings);
+            const OptimSettings& settings, std::uint64_t seed = 0);
 
   /// What `control` has to say for a step besides the gradients; the tokens are the caller's to
   /// add.
@@ -40,6 +41,14 @@ class Optimizer {
   /// values. Of the step it needs nothing but `control`.
   void update(Stream& s, std::size_t bucket, const Tensor& gradients,
               const op::UpdateControl& control);
+
+  /// Sets what weights of bf16 have beside them, from the f32 values of a block; ParamStore has the
+  /// rest.
+  void set_block(Stream& s, std::size_t block, std::span<const float> values);
+  /// The f32 weights of a bucket's owned shard, [owned size].
+  std::vector<float> weights(Stream& s, std::size_t bucket) const;
+  /// Whether other ranks see no more of them than bf16.
+  bool has_rests() const { return !rests_.empty(); }
 
   /// The names of the state each element has, such as "m" and "v".
   std::span<const std::string_view> state_names() const;
@@ -58,8 +67,11 @@ class Optimizer {
   ParamStore& params_;
   std::vector<Range> owned_;
   OptimSettings settings_;
+  Random random_;
   const OptimizerRow* row_;
   std::vector<std::vector<Tensor>> states_;
+  std::vector<Tensor>
+      rests_;  // by bucket, u16: what bf16 leaves of f32 weights, as split_f32 has it
   std::vector<Segment> segments_;
 };
 

@@ -24,6 +24,12 @@ std::uint64_t common_hash(std::span<const std::uint64_t> hashes, std::size_t num
   return common;
 }
 
+template <class T>
+std::uint64_t hash_of(Stream& s, const Tensor& values) {
+  const HostView<T> view = s.map<T>(values, Access::read);
+  return hash64_of(std::as_bytes(view.span()));
+}
+
 std::string describe(const Divergence& divergence, const std::string& name) {
   return fmt::format("{} (bucket {})", name, fmt::join(divergence.buckets, ", "));
 }
@@ -53,8 +59,9 @@ void check_replicas(Communicator& comm, Stream& s, const ParamStore& params, std
   if (comm.size() == 1) return;
   std::vector<std::uint64_t> mine;
   for (const ParamBucket& bucket : params.buckets()) {
-    const HostView<float> view = s.map<float>(bucket.values, Access::read);
-    mine.push_back(hash64_of(std::as_bytes(view.span())));
+    mine.push_back(size_of(params.dtype()) == sizeof(float)
+                       ? hash_of<float>(s, bucket.values)
+                       : hash_of<std::uint16_t>(s, bucket.values));
   }
   std::vector<std::uint64_t> all(mine.size() * static_cast<std::size_t>(comm.size()));
   comm.all_gather(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(mine)));

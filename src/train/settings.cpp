@@ -96,6 +96,10 @@ void check_settings(const Settings& settings) {
   require<ConfigError>(LossScale::is_scale(settings.optim.loss_scale), "config.value",
                        "optim.loss_scale = {}\n  must be a power of two, such as {}",
                        settings.optim.loss_scale, LossScale::largest);
+  require<ConfigError>(
+      !settings.optim.stochastic_rounding || model.dtype == Precision::bf16, "config.conflict",
+      "optim.stochastic_rounding is for weights in bf16\n  give --model.dtype bf16 "
+      "with it");
   // Rank 0 hears of the others once a second: less would blame ranks that are well.
   constexpr double least_timeout = 2;
   const double timeout = settings.dist.step_timeout;

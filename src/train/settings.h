@@ -89,6 +89,7 @@ struct OptimSettings {
   double momentum = 0.9;
   double weight_decay = 0.1;
   double clip = 1.0;  // 0: off
+  bool stochastic_rounding = false;
   std::uint64_t loss_scale = static_cast<std::uint64_t>(LossScale::largest);
 };
 

@@ -89,9 +89,9 @@ std::vector<Setting> model_rows() {
       model<&M::recompute>("recompute", {.help = "what backward computes again to save memory",
                                          .choices = {"none", "attention", "block"}}),
       model<&M::dtype>("dtype",
-                       {.help = "activations are stored as; bf16 is faster where it is half "
-                                "the memory or has units of its own; f16 is finer, needs a "
-                                "loss scale, and has no units yet",
+                       {.help = "activations are stored as; bf16, as which weights are stored as "
+                                "well, is faster where it is half the memory or has units of its "
+                                "own; f16 is finer, needs a loss scale, and has no units yet",
                         .choices = {"f32", "bf16", "f16"}}),
       model<&M::norm_eps>("norm_eps", {.help = "added to the variance in norms",
                                        .low = 1e-12,
@@ -238,6 +238,11 @@ std::vector<Setting> optim_rows() {
       optim<&O::clip>(
           "clip",
           {.help = "largest gradient norm; 0 = off", .high = 1e9, .on_resume = changes_result}),
+      optim<&O::stochastic_rounding>(
+          "stochastic_rounding",
+          {.help = "with dtype bf16, keep weights in bf16 alone and round them at random, instead "
+                   "of what they lack of f32 with their owner: 2 bytes less for each",
+           .on_resume = changes_result}),
       optim<&O::loss_scale>("loss_scale",
                             {.help = "with dtype f16, what the loss's gradient is multiplied by at "
                                      "first, a power of two; it halves and doubles as steps need",

@@ -111,10 +111,9 @@ void load_start(TrainStep& train, const StartingPoint& start, std::uint64_t seed
   if (resumes) {
     load_checkpoint(train, start.resume_from);
   } else if (has_weights) {
-    agree(train.comm(), "loading the starting weights", [&] {
-      if (start.weights) load_weights(train.device().stream(), train.params(), *start.weights);
-    });
-    train.broadcast_parameters();
+    train.set_parameters(
+        "loading the starting weights",
+        [&](const ParamSpec& spec, std::span<float> values) { start.weights->read(spec, values); });
   } else {
     train.initialize(seed);
   }

@@ -17,6 +17,11 @@ std::vector<Range> owned_ranges(const GradientReducer& reducer) {
   return owned;
 }
 
+ReducerOptions with_values(ReducerOptions options, Dtype dtype) {
+  options.exchange.values = dtype;
+  return options;
+}
+
 /// What the host does while a leaf's commands are enqueued.
 enum class LeafCall { stage_needed, stage_begins, bucket_ready };
 
@@ -36,14 +41,15 @@ Batch stand_in() {
 
 TrainStep::TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
                      const DecoderOptions& decoder, const OptimSettings& settings,
-                     const ReducerOptions& reducer)
+                     const ReducerOptions& reducer, std::uint64_t seed)
     : device_(device),
       comm_(comm),
       settings_(settings),
-      reducer_(device, comm, param_layout(config), reducer),
+      reducer_(device, comm, param_layout(config),
+               with_values(reducer, weight_dtype(decoder.dtype))),
       params_(device, config, reducer_.memory()),
       decoder_(device, config, params_, decoder),
-      optimizer_(device, params_, owned_ranges(reducer_), settings),
+      optimizer_(device, params_, owned_ranges(reducer_), settings, seed),
       num_chunks_(params_.layout().size / op::squares_chunk),
       leaf_loss_(device.zeros({1})),
       loss_scale_(decoder.dtype == Dtype::f16 ? device.zeros({1}) : Tensor()),
@@ -274,17 +280,41 @@ void TrainStep::record_update() {
 }
 
 void TrainStep::initialize(std::uint64_t seed) {
-  params_.initialize(device_.stream(), seed);
-  broadcast_parameters();
+  Stream& s = device_.stream();
+  const bool alone = comm_.size() == 1;
+  const bool in_place = params().dtype() == Dtype::f32;
+  for (std::size_t block = 0; block < params_.layout().blocks.size(); ++block) {
+    Tensor values = params_.block_values(block);
+    if (!in_place) values = device_.tensor(values.shape());
+    params_.initialize_block(s, block, seed, values);
+    if (alone && in_place) continue;
+    const HostView<float> view = s.map<float>(values, Access::read_write);
+    comm_.broadcast(std::as_writable_bytes(view.span()), 0);
+    if (!in_place) set_block(block, view.span());
+  }
 }
 
-void TrainStep::broadcast_parameters() {
-  if (comm_.size() == 1) return;
-  for (std::size_t block = 0; block < params().layout().blocks.size(); ++block) {
-    const HostView<float> view =
-        device_.stream().map<float>(params_.block_values(block), Access::read_write);
-    comm_.broadcast(std::as_writable_bytes(view.span()), 0);
+void TrainStep::set_parameters(std::string_view phase, const ReadParameter& read) {
+  const ParamLayout& layout = params().layout();
+  for (std::size_t block = 0; block < layout.blocks.size(); ++block) {
+    const std::size_t begin = layout.blocks[block].begin;
+    std::vector<float> values(layout.blocks[block].end - begin);
+    agree(comm_, phase, [&] {
+      if (comm_.rank() != 0) return;
+      for (const Param& param : params_.params()) {
+        if (param.block != block) continue;
+        read(param.spec, std::span(values).subspan(param.offset - begin, param.spec.shape.size()));
+        comm_.recorder().renew();
+      }
+    });
+    comm_.broadcast(std::as_writable_bytes(std::span(values)), 0);
+    set_block(block, values);
   }
+}
+
+void TrainStep::set_block(std::size_t block, std::span<const float> values) {
+  params_.set_block(device_.stream(), block, values);
+  optimizer_.set_block(device_.stream(), block, values);
 }
 
 }  // namespace motley

@@ -70,10 +70,10 @@ struct StepHooks {
 /// The parameters of a run on this rank with all that trains them.
 class TrainStep {
  public:
-  /// Collective. Parameters are zero until initialised or loaded.
+  /// Collective. Parameters are zero until initialised or loaded. `seed`: of rounding at random.
   TrainStep(Device& device, Communicator& comm, const ModelConfig& config,
             const DecoderOptions& decoder, const OptimSettings& settings,
-            const ReducerOptions& reducer = {});
+            const ReducerOptions& reducer = {}, std::uint64_t seed = 0);
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
   /// Waits for copies that are under way, as they are when a step has failed.
@@ -97,8 +97,11 @@ class TrainStep {
 
   /// Collective. Starts the parameters from a seed; rank 0's bits for all.
   void initialize(std::uint64_t seed);
-  /// Collective. Rank 0's parameters for all ranks.
-  void broadcast_parameters();
+  /// Writes a parameter's values, f32 and row-major.
+  using ReadParameter = std::function<void(const ParamSpec& spec, std::span<float> values)>;
+  /// Collective. Sets all parameters to what `read` says on rank 0, the only one that calls it.
+  /// What it throws, all ranks throw; `phase` says of what.
+  void set_parameters(std::string_view phase, const ReadParameter& read);
   /// In which order ranks take a step's leaves.
   const std::vector<int>& rank_order() const { return reducer_.rank_order(); }
   /// Which leaves each rank computes under a plan.
@@ -146,6 +149,7 @@ class TrainStep {
   LeafWork& leaf_work(MicroBatchShape shape);
   void record_leaf(LeafWork& work);
   void call_host(const HostCall& call);
+  void set_block(std::size_t block, std::span<const float> values);
   Report accumulate_gradients(const std::vector<std::size_t>& leaves, const MakeLeaf& make_leaf);
   Batch read(const MakeLeaf& make_leaf, std::size_t leaf, Report& report);
   void make_room_for_losses(std::size_t leaves);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 
@@ -321,31 +322,35 @@ void exchange_is_longer_than_a_message(Communicator& comm) {
   EXPECT_EQ(num_wrong, 0u);
 }
 
+/// Parameters of type T.
+template <class T>
 void check_gather(Communicator& comm, bool shared_memory) {
   for (const std::size_t n : sizes_for(comm)) {
     const std::vector<Range> buckets = buckets_of(n);
-    Exchange exchange(comm, buckets.back().end, buckets, {.shared_memory = shared_memory});
+    Exchange exchange(comm, buckets.back().end, buckets,
+                      {.shared_memory = shared_memory, .values = dtype_of<T>});
     const LeafPlan plan = even_plan(1, exchange.topology().order());
     for (std::size_t step = 0; step < 3; ++step) {
       std::vector<std::vector<Range>> nodes;
       for (const Range& range : plan.ranges) nodes.push_back(maximal_nodes(range, 1));
       comm.barrier();
       plan_step(exchange, {{nodes, 1}});
-      const auto value = [step](std::size_t i) {
-        return static_cast<float>(step * 1000) + static_cast<float>(i % 777);
-      };
-      const std::span<float> mine = exchange.values(exchange.my_peer());
-      std::fill(mine.begin(), mine.end(), -1.0f);
-      std::vector<float> all(exchange.values(0).size(), -1.0f);
+      const auto value = [step](std::size_t i) { return static_cast<T>(step * 1000 + i % 777); };
+      const std::span<std::byte> bytes = exchange.values(exchange.my_peer());
+      const std::span<T> mine(reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T));
+      ASSERT_EQ(mine.size(), buckets.back().end);
+      const T nothing = 60000;
+      std::fill(mine.begin(), mine.end(), nothing);
+      std::vector<T> all(mine.size(), nothing);
       comm.barrier();
       for (std::size_t b = 0; b < exchange.num_buckets(); ++b) {
         const Range owned = exchange.owned(b);
         for (std::size_t i = owned.begin; i < owned.end; ++i) mine[i] = all[i] = value(i);
       }
       comm.run([&] {
-        const auto take = [&](const Range& part, std::span<const float> from) {
-          std::copy(from.begin(), from.end(),
-                    all.begin() + static_cast<std::ptrdiff_t>(part.begin));
+        const auto take = [&](const Range& part, std::span<const std::byte> from) {
+          ASSERT_EQ(from.size(), part.size() * sizeof(T));
+          std::memcpy(all.data() + part.begin, from.data(), from.size());
         };
         Exchange::pipeline(
             exchange.num_buckets(), [&](std::size_t b) { exchange.start_gather(b); },
@@ -361,11 +366,13 @@ void check_gather(Communicator& comm, bool shared_memory) {
 }
 
 void exchange_gathers_from_owners(Communicator& comm) {
-  check_gather(comm, true);
+  check_gather<float>(comm, true);
+  check_gather<std::uint16_t>(comm, true);
 }
 
 void exchange_gathers_without_shared_memory(Communicator& comm) {
-  check_gather(comm, false);
+  check_gather<float>(comm, false);
+  check_gather<std::uint16_t>(comm, false);
 }
 
 void exchange_refuses_leaves_out_of_order(Communicator& comm) {

@@ -19,11 +19,12 @@ struct ModelRun {
   ParamStore params;
   Decoder decoder;
 
-  ModelRun(const ModelConfig& config, KernelFamily family, const DecoderOptions& options = {})
+  ModelRun(const ModelConfig& config, KernelFamily family, const DecoderOptions& options = {},
+           Dtype weights = Dtype::f32)
       : device(list_devices().at(0), {.family = family, .fresh_memory = FreshMemory::poison}),
-        params(device, config),
+        params(device, config, weights),
         decoder(device, config, params, options) {
-    test::set_hashed_weights(device.stream(), params);
+    if (weights == Dtype::f32) test::set_hashed_weights(device.stream(), params);
   }
 
   /// Loss and, with gradients, forward and backward over the first batch. `loss_scale`: of these.
@@ -161,6 +162,28 @@ TEST_P(ModelsInHalves, LossAndGradientsAreNearThoseOfF32) {
   for (std::size_t i = 0; i < wide.params.params().size(); ++i) {
     EXPECT_LT(distance(narrow.gradients()[i], wide.gradients()[i], scale), 0.03 / finer)
         << wide.params.params()[i].spec.name;
+  }
+}
+
+/// Weights of bf16 are those of f32 that bf16 can hold.
+TEST(Decoder, ComputesWithWeightsInBf16AsWithTheSameInF32) {
+  for (const ModelConfig& config : {test::tiny_gpt2(), test::tiny_llama()}) {
+    for (const KernelFamily family : {KernelFamily::cpu, KernelFamily::gpu}) {
+      ModelRun wide(config, family, {.dtype = Dtype::bf16});
+      ModelRun narrow(config, family, {.dtype = Dtype::bf16}, Dtype::bf16);
+      for (std::size_t block = 0; block < wide.params.layout().blocks.size(); ++block) {
+        const std::vector<float> values =
+            read(wide.device.stream(), wide.params.block_values(block));
+        narrow.params.set_block(narrow.device.stream(), block, values);
+        const std::vector<float> rounded =
+            read(narrow.device.stream(), narrow.params.block_values(block));
+        EXPECT_NE(rounded, values);
+        wide.params.set_block(wide.device.stream(), block, rounded);
+      }
+      EXPECT_EQ(narrow.evaluate(), wide.evaluate());
+      EXPECT_EQ(narrow.train(), wide.train());
+      EXPECT_EQ(narrow.gradients(), wide.gradients());
+    }
   }
 }
 

@@ -91,6 +91,27 @@ TEST(ParamStore, InitializesBySpecAndSeed) {
   EXPECT_NE(test::read(s, params.at("embed.weight").value), before);
 }
 
+TEST(ParamStore, InBf16StartsFromTheSameNumbers) {
+  Device device(list_devices().at(0), {.fresh_memory = FreshMemory::poison});
+  const ModelConfig config = test::tiny_gpt2();
+  ParamStore wide(device, config);
+  ParamStore narrow(device, config, Dtype::bf16);
+  Stream& s = device.stream();
+  wide.initialize(s, 7);
+  narrow.initialize(s, 7);
+  for (const Param& param : wide.params()) {
+    const Param& same = narrow.at(param.spec.name);
+    EXPECT_EQ(same.value.dtype(), Dtype::bf16);
+    std::vector<float> expected = test::read(s, param.value);
+    for (float& value : expected) value = f32_from_bf16(split_f32(value).upper);
+    EXPECT_EQ(test::read(s, same.value), expected) << param.spec.name;
+    if (param.spec.shape.rank() == 2) continue;
+    narrow.widen(s, param.spec.stage);
+    EXPECT_EQ(same.operand.dtype(), Dtype::f32);
+    EXPECT_EQ(test::read(s, same.operand), expected) << param.spec.name;
+  }
+}
+
 TEST(ParamStore, BucketsCoverEveryParameterWithoutOverlap) {
   Device device(list_devices().at(0));
   ModelConfig config = test::tiny_llama();

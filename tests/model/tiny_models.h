@@ -1,6 +1,7 @@
 // The tiny models that whole-model tests share: the two of tests/golden/make_figures.py.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/params.h"
+#include "tensor/half.h"
 #include "tests/hashed.h"
 
 namespace motley::test {
@@ -73,9 +75,16 @@ inline DeviceBatch hashed_batch(Device& device, std::size_t vocab, std::uint32_t
   return upload_batch(device, B, T, {tokens, targets, index_tokens(tokens)});
 }
 
+/// Of f32 or bf16.
 inline std::vector<float> read(Stream& s, const Tensor& tensor) {
   std::vector<float> values(tensor.size());
-  s.read<float>(values, tensor);
+  if (tensor.dtype() == Dtype::f32) {
+    s.read<float>(values, tensor);
+    return values;
+  }
+  std::vector<std::uint16_t> halves(tensor.size());
+  s.read<std::uint16_t>(halves, tensor);
+  std::transform(halves.begin(), halves.end(), values.begin(), f32_from_bf16);
   return values;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -69,6 +70,29 @@ TEST(Half, KnowsKnownValues) {
   EXPECT_EQ(f16_from_f32(std::numeric_limits<float>::max()), 0x7C00);
   EXPECT_EQ(bf16_from_f32(std::numeric_limits<float>::max()), 0x7F80);
   EXPECT_EQ(f16_from_f32(std::numeric_limits<float>::denorm_min()), 0x0000);
+}
+
+TEST(SplitFloat, GivesTheNearestAndAllOfIt) {
+  for (std::uint64_t i = 0; i < 0x10000; ++i) {
+    // Every upper half, with lower halves from everywhere and those around the middle.
+    for (const std::uint32_t low : {0u, 1u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu,
+                                    static_cast<std::uint32_t>(i * 40503u) & 0xFFFFu}) {
+      const auto bits = static_cast<std::uint32_t>(i << 16) | low;
+      const auto value = std::bit_cast<float>(bits);
+      const SplitFloat halves = split_f32(value);
+      if (std::isnan(value)) {
+        EXPECT_TRUE(std::isnan(f32_from_bf16(halves.upper)) && std::isnan(join_f32(halves)))
+            << bits;
+        continue;
+      }
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(join_f32(halves)), bits);
+      if (low != 0x8000u) {
+        ASSERT_EQ(halves.upper, bf16_from_f32(value)) << bits;
+      } else {  // ties away from zero
+        ASSERT_EQ(halves.upper, (i + 1) & 0xFFFF) << bits;
+      }
+    }
+  }
 }
 
 TEST(Half, ConvertsUnalignedBytes) {

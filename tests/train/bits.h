@@ -52,12 +52,14 @@ struct Training {
   std::uint64_t steps = 20;
   ReducerOptions reducer = {};
   Dtype dtype = Dtype::f32;  // of activations; with f16 the first steps overflow
+  bool stochastic_rounding = false;
 };
 
 /// Steps on the ranks of `comm`, clipped, with AdamW.
 inline Bits train_for_bits(Device& device, Communicator& comm, const ModelConfig& config,
                            Split split, const Training& training = {}) {
-  TrainStep train(device, comm, config, {.dtype = training.dtype}, {.lr = 1e-2, .clip = 0.5},
+  TrainStep train(device, comm, config, {.dtype = training.dtype},
+                  {.lr = 1e-2, .clip = 0.5, .stochastic_rounding = training.stochastic_rounding},
                   training.reducer);
   train.initialize(7);
   LossScale scale{.scale = 65536};

@@ -43,8 +43,11 @@ TEST_P(SameBits, OnAnyNumberOfRanks) {
 TEST_P(SameBits, WithActivationsInHalves) {
   const auto [family, split] = GetParam();
   const ModelConfig config = family == Family::gpt2 ? test::tiny_gpt2() : test::tiny_llama();
-  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
-    const test::Training training{.steps = 8, .dtype = dtype};
+  const test::Training trainings[] = {
+      {.steps = 8, .dtype = Dtype::bf16},
+      {.steps = 8, .dtype = Dtype::bf16, .stochastic_rounding = true},
+      {.steps = 8, .dtype = Dtype::f16}};
+  for (const test::Training& training : trainings) {
     SelfComm self;
     const Bits alone = test::train_for_bits(test::device_of(0), self, config, split, training);
     for (const int num_ranks : {2, 3}) {
@@ -52,7 +55,9 @@ TEST_P(SameBits, WithActivationsInHalves) {
         Device& device = test::device_of(comm.rank());
         const Bits bits = test::train_for_bits(device, comm, config, split, training);
         test::expect_same_bits(
-            bits, alone, fmt::format("{} of {} in {}", comm.name(), num_ranks, name_of(dtype)));
+            bits, alone,
+            fmt::format("{} of {} in {}{}", comm.name(), num_ranks, name_of(training.dtype),
+                        training.stochastic_rounding ? ", rounded at random" : ""));
       });
     }
   }

@@ -18,11 +18,18 @@ using test::train_steps;
 
 constexpr std::uint64_t seed = 7;
 
-TrainStep make_train(Communicator& comm, const ModelConfig& model,
-                     const std::string& optimizer = "adamw") {
+/// How a run computes, besides its model.
+struct Computed {
+  const char* optimizer = "adamw";
+  Dtype dtype = Dtype::f32;
+  bool stochastic_rounding = false;
+};
+
+TrainStep make_train(Communicator& comm, const ModelConfig& model, const Computed& by = {}) {
   OptimSettings settings;
-  settings.name = optimizer;
-  return {device_of(comm.rank()), comm, model, {}, settings};
+  settings.name = by.optimizer;
+  settings.stochastic_rounding = by.stochastic_rounding;
+  return {device_of(comm.rank()), comm, model, {.dtype = by.dtype}, settings};
 }
 
 CheckpointContents contents_at(std::uint64_t step, const ModelConfig& model) {
@@ -41,6 +48,7 @@ std::vector<std::vector<float>> everything(TrainStep& train) {
   std::vector<std::vector<float>> all;
   for (std::size_t bucket = 0; bucket < train.params().buckets().size(); ++bucket) {
     all.push_back(test::read(s, train.params().buckets()[bucket].values));
+    all.push_back(train.optimizer().weights(s, bucket));
     for (std::size_t i = 0; i < train.optimizer().state_names().size(); ++i)
       all.push_back(test::read(s, train.optimizer().state(bucket, i)));
   }
@@ -64,7 +72,7 @@ io::Path make_checkpoint(const ScratchDirectory& scratch, const ModelConfig& mod
 }
 
 struct Resumed {
-  const char* optimizer;
+  Computed by;
   int ranks;
 };
 
@@ -74,14 +82,14 @@ TEST_P(Resume, GivesTheBitsOfTheUnbrokenRun) {
   const ScratchDirectory scratch;
   run_ranks(GetParam().ranks, [&](Communicator& comm) {
     const ModelConfig model = test::tiny_llama();
-    TrainStep unbroken = make_train(comm, model, GetParam().optimizer);
+    TrainStep unbroken = make_train(comm, model, GetParam().by);
     unbroken.initialize(seed);
     train_steps(unbroken, 0, 3);
     const io::Path path = save_checkpoint(unbroken, scratch / "ckpt", contents_at(3, model));
     const auto saved = everything(unbroken);
     train_steps(unbroken, 3, 6);
 
-    TrainStep resumed = make_train(comm, model, GetParam().optimizer);
+    TrainStep resumed = make_train(comm, model, GetParam().by);
     load_checkpoint(resumed, path);
     EXPECT_EQ(everything(resumed), saved);
     train_steps(resumed, 3, 6);
@@ -90,20 +98,26 @@ TEST_P(Resume, GivesTheBitsOfTheUnbrokenRun) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Optimizers, Resume,
-                         testing::Values(Resumed{"adamw", 1}, Resumed{"lion", 1}, Resumed{"sgd", 1},
-                                         Resumed{"adamw", 3}, Resumed{"lion", 2},
-                                         Resumed{"sgd", 2}),
-                         [](const auto& row) {
-                           return fmt::format("{}On{}", row.param.optimizer, row.param.ranks);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Optimizers, Resume,
+    testing::Values(Resumed{{"adamw"}, 1}, Resumed{{"lion"}, 1}, Resumed{{"sgd"}, 1},
+                    Resumed{{"adamw"}, 3}, Resumed{{"lion"}, 2}, Resumed{{"sgd"}, 2},
+                    Resumed{{"adamw", Dtype::bf16}, 1}, Resumed{{"adamw", Dtype::bf16}, 3},
+                    Resumed{{"lion", Dtype::bf16}, 2}, Resumed{{"adamw", Dtype::bf16, true}, 1},
+                    Resumed{{"sgd", Dtype::bf16, true}, 3}),
+    [](const auto& row) {
+      const Computed& by = row.param.by;
+      return fmt::format("{}In{}{}On{}", by.optimizer, name_of(by.dtype),
+                         by.stochastic_rounding ? "AtRandom" : "", row.param.ranks);
+    });
 
-TEST(Checkpoint, DependsOnNoNumberOfRanks) {
+/// On three ranks, then on one and two.
+void check_numbers_of_ranks(const Computed& by) {
   const ScratchDirectory scratch;
   const ModelConfig model = two_buckets();
   io::Path original;
   run_ranks(3, [&](Communicator& comm) {
-    TrainStep train = make_train(comm, model);
+    TrainStep train = make_train(comm, model, by);
     EXPECT_EQ(train.params().buckets().size(), 2u);
     train.initialize(seed);
     train_steps(train, 0, 2);
@@ -112,7 +126,7 @@ TEST(Checkpoint, DependsOnNoNumberOfRanks) {
   });
   for (const int ranks : {1, 2}) {
     run_ranks(ranks, [&](Communicator& comm) {
-      TrainStep train = make_train(comm, model);
+      TrainStep train = make_train(comm, model, by);
       load_checkpoint(train, original);
       const io::Path again =
           save_checkpoint(train, scratch / fmt::format("on{}", ranks), contents_at(2, model));
@@ -122,6 +136,11 @@ TEST(Checkpoint, DependsOnNoNumberOfRanks) {
         EXPECT_TRUE(io::read_text(again / name) == io::read_text(original / name)) << name;
     });
   }
+}
+
+TEST(Checkpoint, DependsOnNoNumberOfRanks) {
+  check_numbers_of_ranks({});
+  check_numbers_of_ranks({.dtype = Dtype::bf16});
 }
 
 TEST(Checkpoint, HoldsWhatItsHeaderSays) {
@@ -222,7 +241,7 @@ TEST(Checkpoint, IsNotLoadedIntoAnotherModelOrOptimizer) {
     TrainStep train = make_train(comm, other);
     expect_damaged(scratch, checkpoint, train, "another model");
   }
-  TrainStep lion = make_train(comm, test::tiny_gpt2(), "lion");
+  TrainStep lion = make_train(comm, test::tiny_gpt2(), {"lion"});
   expect_damaged(scratch, checkpoint, lion, "optim.safetensors");
 }
 

@@ -10,78 +10,118 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
 #if defined(MISSING_BUFFER)
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(MISSING_NUMBER)
   launch(s, {},
-         k::sgd_gpu{
-             .w = w, .m = m, .g = g, .control = control, .size = size, .decays = std::uint32_t{1}});
+         k::sgd_gpu{.w = w,
+                    .rest = nullptr,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(MISNAMED)
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .g = g,
                     .control = control,
                     .size = size,
                     .inertia = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(MISORDERED)
   launch(s, {},
          k::sgd_gpu{.m = m,
                     .w = w,
+                    .rest = nullptr,
                     .g = g,
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(WRONG_NUMBER_TYPE)
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .g = g,
                     .control = control,
                     .size = size,
                     .momentum = 0.9,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(NARROWER_NUMBER)
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .g = g,
                     .control = control,
                     .size = 256u,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(NUMBER_FOR_BUFFER)
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .g = 1.0f,
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #elif defined(CONST_OUTPUT)
   launch(s, {},
          k::sgd_gpu{.w = g,
+                    .rest = nullptr,
                     .m = m,
                     .g = g,
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #else
   launch(s, {},
          k::sgd_gpu{.w = w,
+                    .rest = nullptr,
                     .m = m,
                     .g = g,
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1}});
+                    .decays = std::uint32_t{1},
+                    .first = std::uint64_t{0},
+                    .key0 = std::uint32_t{0},
+                    .key1 = std::uint32_t{0}});
 #endif
 }
 
