@@ -47,6 +47,7 @@ struct Streams {
   double moved = 0;         // in numbers of the row's dtype that are read or written
   double only_written = 0;  // of those
   double f32 = 0;           // in floats that are read or written
+  bool only_reads = false;
 };
 
 BandwidthRow row(std::string name, Tensors& t, std::size_t elements, const Streams& streams,
@@ -56,11 +57,12 @@ BandwidthRow row(std::string name, Tensors& t, std::size_t elements, const Strea
           .dtype = t.dtype(),
           .bytes = n * (streams.moved * t.activation_bytes() + 4 * streams.f32),
           .allocated = n * streams.only_written * t.activation_bytes(),
+          .only_reads = streams.only_reads,
           .run = std::move(run)};
 }
 
 BandwidthRow sum_row(Tensors& t, std::size_t elements) {
-  return row("sum", t, elements, {.f32 = 1},
+  return row("sum", t, elements, {.f32 = 1, .only_reads = true},
              [&s = t.stream(), x = t.f32({elements}), out = t.f32({1})]() mutable {
                op::sum(s, out, x, op::Into::replace);
              });
@@ -107,14 +109,15 @@ BandwidthRow add_row(Tensors& t, std::size_t elements) {
 
 BandwidthRow column_sum_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / mlp_width;
-  return row("column_sum", t, N * mlp_width, {.moved = 1},
+  return row("column_sum", t, N * mlp_width, {.moved = 1, .only_reads = true},
              [&s = t.stream(), x = t.activation({N, mlp_width}),
               out = t.f32({mlp_width})]() mutable { op::column_sum(s, out, x); });
 }
 
+// Of a size that is stored past the caches: nothing is read before it is written.
 BandwidthRow rms_norm_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / norm_width;
-  return row("rms_norm", t, N * norm_width, {.moved = 2, .only_written = 1},
+  return row("rms_norm", t, N * norm_width, {.moved = 2},
              [&s = t.stream(), x = t.activation({N, norm_width}), y = t.activation({N, norm_width}),
               w = t.f32({norm_width}),
               rstd = t.f32({N})]() mutable { op::rms_norm(s, y, rstd, x, w, 1e-5f); });
@@ -133,7 +136,7 @@ BandwidthRow rms_norm_backward_row(Tensors& t, std::size_t elements) {
 
 BandwidthRow layer_norm_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / norm_width;
-  return row("layer_norm", t, N * norm_width, {.moved = 2, .only_written = 1},
+  return row("layer_norm", t, N * norm_width, {.moved = 2},
              [&s = t.stream(), x = t.activation({N, norm_width}), y = t.activation({N, norm_width}),
               w = t.f32({norm_width}), b = t.f32({norm_width}),
               saved = op::LayerNormSaved{t.f32({N}), t.f32({N})}]() mutable {
@@ -231,7 +234,7 @@ BandwidthRow cross_entropy_row(std::string name, Tensors& t, std::size_t element
 
 BandwidthRow cross_entropy_forward_row(Tensors& t, std::size_t elements) {
   return cross_entropy_row<k::cross_entropy_fwd_cpu, k::cross_entropy_fwd_gpu>(
-      "cross-entropy", t, elements, {.moved = 1});
+      "cross-entropy", t, elements, {.moved = 1, .only_reads = true});
 }
 
 BandwidthRow cross_entropy_backward_row(Tensors& t, std::size_t elements) {

@@ -17,6 +17,7 @@ struct BandwidthRow {
   /// What the processor moves besides: it reads a line before it writes a part of it, so an output
   /// that is only written crosses the bus twice.
   double allocated;
+  bool only_reads;  // or writes next to nothing
   std::function<void()> run;
 };
 

@@ -1,5 +1,7 @@
 // The ops that memory limits, each in turn with additions of long vectors: what share of the
-// memory's bandwidth they reach. JSON on standard output, a table on standard error.
+// memory's bandwidth they reach. Additions write besides what they read, which a CPU's bus carries
+// at the same time, so an op that only reads is compared as well with op::chunk_squares, the
+// fastest of those. JSON on standard output, a table on standard error.
 //
 //   bench_bandwidth [--op adamw] [--mib 128] [--rounds 9] [--device auto] [--kernels auto]
 #include <fmt/format.h>
@@ -28,6 +30,14 @@ struct Options {
   std::size_t rounds = 0;
 };
 
+/// Of each round: what share of the bytes a second that `limit` moved a row did.
+std::vector<double> shares(const BandwidthRow& row, const Timing& timing, const Timing& limit,
+                           double limit_bytes) {
+  std::vector<double> result = ratios(timing, limit);
+  for (double& share : result) share *= row.bytes / limit_bytes;
+  return result;
+}
+
 ordered_json measure(Communicator& comm, Device& device, const BandwidthRow& row,
                      const Options& options) {
   Stream& s = device.stream();
@@ -40,31 +50,52 @@ ordered_json measure(Communicator& comm, Device& device, const BandwidthRow& row
       s.finish();
     };
   };
+  const Shape chunks{(elements + op::squares_chunk - 1) / op::squares_chunk};
+  Tensor squares = device.zeros(chunks);
+  Tensor counts = device.zeros(chunks);
+  std::vector<Contender> contenders{{"additions", repeat([&] { op::add(s, y, x); })},
+                                    {row.name, repeat(row.run)}};
+  if (row.only_reads)
+    contenders.push_back({"reads", repeat([&] { op::chunk_squares(s, squares, counts, x); })});
   s.finish();
-  const auto timings = time_paired(
-      comm, {{"additions", repeat([&] { op::add(s, y, x); })}, {row.name, repeat(row.run)}},
-      options.rounds, times);
+  const auto timings = time_paired(comm, contenders, options.rounds, times);
   const double added_bytes = 3.0 * static_cast<double>(y.bytes());
-  std::vector<double> shares = ratios(timings[1], timings[0]);
-  for (double& share : shares) share *= row.bytes / added_bytes;
-  return {{"op", row.name},
-          {"dtype", name_of(row.dtype)},
-          {"mbytes", row.bytes * 1e-6},
-          {"gbytes_per_s", row.bytes / timings[1].median() * 1e-9},
-          {"additions_gbytes_per_s", added_bytes / timings[0].median() * 1e-9},
-          {"share", median(shares)},
-          {"share_least", shares.front()},
-          {"share_most", shares.back()},
-          {"share_with_allocation", median(shares) * (1 + row.allocated / row.bytes)}};
+  const std::vector<double> of_additions = shares(row, timings[1], timings[0], added_bytes);
+  ordered_json result{
+      {"op", row.name},
+      {"dtype", name_of(row.dtype)},
+      {"mbytes", row.bytes * 1e-6},
+      {"gbytes_per_s", row.bytes / timings[1].median() * 1e-9},
+      {"additions_gbytes_per_s", added_bytes / timings[0].median() * 1e-9},
+      {"share", median(of_additions)},
+      {"share_least", of_additions.front()},
+      {"share_most", of_additions.back()},
+      {"share_with_allocation", median(of_additions) * (1 + row.allocated / row.bytes)}};
+  if (row.only_reads) {
+    const auto read_bytes = static_cast<double>(x.bytes());
+    const std::vector<double> of_reads = shares(row, timings[1], timings[2], read_bytes);
+    result["reads_gbytes_per_s"] = read_bytes / timings[2].median() * 1e-9;
+    result["share_of_reads"] = median(of_reads);
+    result["share_of_reads_least"] = of_reads.front();
+    result["share_of_reads_most"] = of_reads.back();
+  }
+  return result;
 }
 
 void print(const ordered_json& row) {
-  fmt::print(stderr, "{:<28} {:<5} {:8.1f} {:10.1f} {:7.0f}% {:4.0f} - {:3.0f}% {:10.0f}%\n",
+  fmt::print(stderr, "{:<28} {:<5} {:8.1f} {:10.1f} {:7.0f}% {:4.0f} - {:3.0f}% {:10.0f}%",
              row["op"].get<std::string>(), row["dtype"].get<std::string>(),
              row["gbytes_per_s"].get<double>(), row["additions_gbytes_per_s"].get<double>(),
              100 * row["share"].get<double>(), 100 * row["share_least"].get<double>(),
              100 * row["share_most"].get<double>(),
              100 * row["share_with_allocation"].get<double>());
+  if (row.contains("share_of_reads")) {
+    fmt::print(stderr, " {:8.1f} {:7.0f}% {:4.0f} - {:3.0f}%",
+               row["reads_gbytes_per_s"].get<double>(), 100 * row["share_of_reads"].get<double>(),
+               100 * row["share_of_reads_least"].get<double>(),
+               100 * row["share_of_reads_most"].get<double>());
+  }
+  fmt::print(stderr, "\n");
 }
 
 int run(const Options& options, const DeviceChoiceSettings& choice) {
@@ -75,8 +106,8 @@ int run(const Options& options, const DeviceChoiceSettings& choice) {
                     {"mib", options.mib},
                     {"rounds", options.rounds},
                     {"results", ordered_json::array()}};
-  fmt::print(stderr, "{:<28} {:<5} {:>8} {:>10} {:>8} {:>11} {:>11}\n", "op", "dtype", "GB/s",
-             "additions", "share", "", "allocating");
+  fmt::print(stderr, "{:<28} {:<5} {:>8} {:>10} {:>8} {:>11} {:>11} {:>8} {:>8}\n", "op", "dtype",
+             "GB/s", "additions", "share", "", "allocating", "reads", "share");
   for (const BandwidthRowMaker& make : bandwidth_rows((options.mib << 20) / sizeof(float))) {
     const BandwidthRow row = make(*device);
     if (!options.op.empty() && row.name != options.op) continue;

@@ -38,7 +38,7 @@ ordered_json ask_device(Device& device) {
                       {"unified_memory", info.unified_memory},
                       {"nvidia_capability", info.matrix_hints.nvidia_capability}};
   answer["clock_mhz"] = info_of<cl_uint>(device, CL_DEVICE_MAX_CLOCK_FREQUENCY, 0);
-  answer["cache_bytes"] = info_of<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, 0);
+  answer["cache_bytes"] = info.cache_bytes;
   answer["extensions"] = info_of<std::string>(device, CL_DEVICE_EXTENSIONS, "");
   const Peaks peaks = measure_peaks(device);
   answer["peak_gflops"] = peaks.flops * 1e-9;

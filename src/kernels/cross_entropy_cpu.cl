@@ -1,6 +1,9 @@
-// Softmax cross-entropy of rows of logits for CPUs: one work-item a row, sixteen floats at a time.
+// Softmax cross-entropy of rows of logits for CPUs: one work-item a row, sixteen floats at a time. Memory
+// would wait while exponentials are computed: meanwhile the next row, mostly the thread's next work-item, is
+// asked for.
 #include "common.clh"
 #include "exp.clh"
+#include "prefetch.clh"
 #include "stored.clh"
 
 // The largest of a row. A NaN is passed over here, and then makes the sum of exponentials NaN.
@@ -37,6 +40,7 @@ kernel void cross_entropy_fwd_cpu(global float* restrict loss, global const stor
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
+      EXPECT(x + V + v);
       block += exp16(load16(x + v) - largest);
     }
     lanes += block;
@@ -71,6 +75,7 @@ kernel void cross_entropy_bwd_cpu(global float* restrict loss, global stored* re
   while (v < whole) {
     float16 block = (float16)(0.0f);
     for (const uint end = v + min(whole - v, (uint)BLOCK); v < end; v += 16) {
+      EXPECT(x + V + v);
       const float16 e = exp16(load16(x + v) - largest);
       if (IN_PLACE) store16(x + v, e);
       block += e;

@@ -9,10 +9,17 @@ namespace {
 
 // norm.clh and norm_gpu.cl have the same numbers.
 constexpr std::size_t block_rows = 32;
+constexpr std::size_t cpu_rows = 8;
 constexpr std::size_t gpu_group = 128;
 
+/// Whether y is so large that little of it would be found in a cache by the op that reads it.
+std::uint32_t passes_caches(Stream& s, const Tensor& y) {
+  const std::size_t cache = s.device().info().cache_bytes;
+  return cache > 0 && y.bytes() > cache ? 1 : 0;
+}
+
 Grid row_grid(Stream& s, std::size_t N) {
-  if (s.device().family() == KernelFamily::cpu) return {.groups = {N, 1, 1}};
+  if (s.device().family() == KernelFamily::cpu) return {.groups = {ceil_div(N, cpu_rows), 1, 1}};
   return {.groups = {N, 1, 1}, .local = {gpu_group, 1, 1}};
 }
 
@@ -31,7 +38,15 @@ void rms_norm(Stream& s, Tensor& y, Tensor& rstd, const Tensor& x, const Tensor&
   check_tensor("rms_norm", "w", w, {C});
   const Grid grid = row_grid(s, N);
   if (s.device().family() == KernelFamily::cpu) {
-    launch(s, grid, k::rms_norm_fwd_cpu{.y = y, .rstd = rstd, .x = x, .w = w, .C = C, .eps = eps});
+    launch(s, grid,
+           k::rms_norm_fwd_cpu{.y = y,
+                               .rstd = rstd,
+                               .x = x,
+                               .w = w,
+                               .N = narrow<std::uint32_t>(N),
+                               .C = C,
+                               .eps = eps,
+                               .past = passes_caches(s, y)});
   } else {
     launch(s, grid, k::rms_norm_fwd_gpu{.y = y, .rstd = rstd, .x = x, .w = w, .C = C, .eps = eps});
   }
@@ -90,8 +105,10 @@ void layer_norm(Stream& s, Tensor& y, LayerNormSaved& saved, const Tensor& x, co
                                  .x = x,
                                  .w = w,
                                  .b = b,
+                                 .N = narrow<std::uint32_t>(N),
                                  .C = C,
-                                 .eps = eps});
+                                 .eps = eps,
+                                 .past = passes_caches(s, y)});
   } else {
     launch(s, grid,
            k::layer_norm_fwd_gpu{.y = y,

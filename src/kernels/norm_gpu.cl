@@ -1,5 +1,5 @@
 // RMSNorm and LayerNorm for GPUs. Forward and dx: one work-group a row, each work-item every GROUP-th
-// column, row sums as a fixed tree. dw and db: one work-item a column of a block of rows; norm.cl adds
+// column, row sums as a fixed tree. dw and db: one work-item a column of a block of rows; partials_gpu.cl adds
 // the blocks up.
 #define GROUP 128
 #include "common.clh"

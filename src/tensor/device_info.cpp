@@ -153,6 +153,7 @@ DeviceInfo describe(const cl::Device& device, const std::string& platform, std::
   info.local_memory = query<cl_ulong>(device, CL_DEVICE_LOCAL_MEM_SIZE);
   info.local_memory_is_fast =
       query<cl_device_local_mem_type>(device, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
+  info.cache_bytes = query<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
   info.unified_memory = query<cl_bool>(device, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_TRUE;
   info.compute_units = query<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
   info.max_work_group = query<std::size_t>(device, CL_DEVICE_MAX_WORK_GROUP_SIZE);

@@ -37,6 +37,7 @@ struct DeviceInfo {
   std::size_t max_allocation = 0;  // bytes in one buffer
   std::size_t local_memory = 0;    // bytes per work-group
   bool local_memory_is_fast = false;
+  std::size_t cache_bytes = 0;  // of the last cache; 0: none, or not told
   bool unified_memory = false;  // host and device share memory: maps cost nothing
   std::uint32_t compute_units = 0;
   std::size_t max_work_group = 0;
