@@ -117,7 +117,8 @@ Problem make_clip(const Sizes& sizes) {
   }
   if (clip == Clip::overflow) partials[0] = std::numeric_limits<double>::infinity();
   p.outputs = {{{op::control_size}}};
-  p.outputs[0].values = {0, 0, 0, 0, 0, 0, static_cast<double>(static_cast<float>(1 / num_tokens))};
+  p.outputs[0].values = {0, 0, 0, 0, 0, 0, static_cast<double>(static_cast<float>(1 / num_tokens)),
+                         0};
   p.run = [=](Stream& s, auto& out, const auto& in) {
     op::clip_factor(s, out[0], in[0], max_norm);
   };
