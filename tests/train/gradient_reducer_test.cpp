@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dist/thread_comm.h"
+#include "tensor/half.h"
 #include "tensor/hash.h"
 #include "tensor/staging.h"
 #include "tests/train/tiny_training.h"
@@ -49,7 +50,7 @@ struct Case {
 };
 
 class Carriers : public testing::TestWithParam<Case> {
- protected:
+ public:
   /// A step on one rank: its leaves, the sums of its parts, and everybody's values.
   static void step(GradientReducer& reducer, Device& device, Communicator& comm,
                    const ParamLayout& layout, const LeafPlan& plan) {
@@ -102,13 +103,15 @@ class Carriers : public testing::TestWithParam<Case> {
     }
     EXPECT_EQ(num_wrong, 0u) << "of bucket " << bucket;
     Tensor values = reducer.memory().values[block].slice(owned.begin - begin, owned.end - begin);
-    s.write<float>(values, sums);
+    if (values.dtype() == Dtype::f32) return s.write<float>(values, sums);
+    std::vector<std::uint16_t> halves(sums.size());
+    std::transform(sums.begin(), sums.end(), halves.begin(), bf16_from_f32);
+    s.write<std::uint16_t>(values, halves);
   }
 
   static void expect_values(Stream& s, const Tensor& tensor, std::size_t begin,
                             std::size_t num_leaves) {
-    std::vector<float> values(tensor.size());
-    s.read<float>(values, tensor);
+    const std::vector<float> values = test::read(s, tensor);
     std::size_t num_wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i] != 2 * sum_of(num_leaves, begin + i)) ++num_wrong;
@@ -128,8 +131,8 @@ bool can_use(const DeviceInfo& info, HostMemory memory) {
   return memory != HostMemory::mapped || info.unified_memory;
 }
 
-TEST_P(Carriers, BringSumsAndValues) {
-  const Case& c = GetParam();
+/// With parameters of a dtype.
+void check_carrier(const Case& c, Dtype values) {
   if (!can_use(test::device_of(0).info(), c.memory))
     GTEST_SKIP() << test::device_of(0).info().name << " cannot work in the host's memory";
   const ParamLayout layout = layout_of(c.blocks);
@@ -138,20 +141,28 @@ TEST_P(Carriers, BringSumsAndValues) {
       [&](Communicator& comm) {
         Device& device = test::device_of(comm.rank());
         GradientReducer reducer(device, comm, layout,
-                                {.exchange = {.wire = c.wire},
+                                {.exchange = {.wire = c.wire, .values = values},
                                  .memory = c.memory,
                                  .shard_gradients = c.shard_gradients});
         EXPECT_EQ(reducer.host_memory(), c.memory) << "fell back";
         // Even; sums of several nodes; and all with the last rank, so that the others have none.
         std::vector<std::size_t> counts(static_cast<std::size_t>(c.ranks), 0);
-        step(reducer, device, comm, layout, even_plan(4, reducer.rank_order()));
+        Carriers::step(reducer, device, comm, layout, even_plan(4, reducer.rank_order()));
         for (std::size_t leaf = 0; leaf < 7; ++leaf) ++counts[(leaf * leaf) % counts.size()];
-        step(reducer, device, comm, layout, plan_of_counts(counts, reducer.rank_order()));
+        Carriers::step(reducer, device, comm, layout, plan_of_counts(counts, reducer.rank_order()));
         std::fill(counts.begin(), counts.end(), std::size_t{0});
         counts.back() = 3;
-        step(reducer, device, comm, layout, plan_of_counts(counts, reducer.rank_order()));
+        Carriers::step(reducer, device, comm, layout, plan_of_counts(counts, reducer.rank_order()));
       },
       c.per_host);
+}
+
+TEST_P(Carriers, BringSumsAndValues) {
+  check_carrier(GetParam(), Dtype::f32);
+}
+
+TEST_P(Carriers, BringValuesOfBf16) {
+  check_carrier(GetParam(), Dtype::bf16);
 }
 
 /// The whole ring, and some elements.
