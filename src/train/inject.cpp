@@ -13,7 +13,7 @@ namespace motley {
 namespace {
 
 // In the middle of the mantissa: a change that no sum hides and no check for finite values sees.
-constexpr std::uint32_t flipped_bit = 1u << 12;
+constexpr std::uint16_t flipped_bit = 1u << 12;
 constexpr std::uint32_t not_a_number = 0x7fc00000u;
 
 /// The rank's log says what was done on purpose, so that nobody looks for another reason.
@@ -108,11 +108,12 @@ void Injector::after_update(TrainStep& train) {
   const std::size_t foreign = owns_first && owned.end < bucket.end ? owned.end - bucket.begin : 0;
   Stream& s = train.device().stream();
   if (bucket.values.dtype() == Dtype::f32) {
-    float& value = s.map<float>(bucket.values, Access::read_write).span()[foreign];
+    const HostView<float> view = s.map<float>(bucket.values, Access::read_write);
+    float& value = view.span()[foreign];
     value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ flipped_bit);
   } else {
-    s.map<std::uint16_t>(bucket.values, Access::read_write).span()[foreign] ^=
-        static_cast<std::uint16_t>(flipped_bit);
+    const HostView<std::uint16_t> view = s.map<std::uint16_t>(bucket.values, Access::read_write);
+    view.span()[foreign] ^= flipped_bit;
   }
 }
 
