@@ -127,7 +127,7 @@ BandwidthRow rms_norm_backward_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / norm_width;
   const Shape shape{N, norm_width};
   return row(
-      "rms_norm_backward, added", t, N * norm_width, {.moved = 4},
+      "rms_norm_backward, added", t, N * norm_width, {.moved = 5},
       [&s = t.stream(), x = t.activation(shape), dy = t.activation(shape), dx = t.activation(shape),
        w = t.f32({norm_width}), dw = t.f32({norm_width}), rstd = t.f32({N})]() mutable {
         op::rms_norm_backward(s, dx, dw, dy, x, w, rstd, op::Into::accumulate);
@@ -148,11 +148,11 @@ BandwidthRow layer_norm_backward_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / norm_width;
   const Shape shape{N, norm_width};
   return row(
-      "layer_norm_backward, added", t, N * norm_width, {.moved = 4},
+      "layer_norm_backward, added", t, N * norm_width, {.moved = 5},
       [&s = t.stream(), x = t.activation(shape), dy = t.activation(shape), dx = t.activation(shape),
-       w = t.f32({norm_width}), dw = t.f32({norm_width}), db = t.f32({norm_width}),
-       saved = op::LayerNormSaved{t.f32({N}), t.f32({N})}]() mutable {
-        op::layer_norm_backward(s, dx, {dw, db}, dy, x, w, saved, op::Into::accumulate);
+       w = t.f32({norm_width}), b = t.f32({norm_width}), dw = t.f32({norm_width}),
+       db = t.f32({norm_width}), saved = op::LayerNormSaved{t.f32({N}), t.f32({N})}]() mutable {
+        op::layer_norm_backward(s, dx, {dw, db}, dy, {x, w, b}, saved, op::Into::accumulate);
       });
 }
 
@@ -163,11 +163,11 @@ BandwidthRow gelu_row(Tensors& t, std::size_t elements) {
 }
 
 BandwidthRow gelu_backward_row(Tensors& t, std::size_t elements) {
-  return row("gelu_backward", t, elements, {.moved = 3, .only_written = 1},
-             [&s = t.stream(), x = t.activation({elements}), dy = t.activation({elements}),
-              dx = t.activation({elements})]() mutable {
-               op::gelu_backward(s, dx, dy, x, op::Gelu::tanh);
-             });
+  return row(
+      "gelu_backward", t, elements, {.moved = 4},
+      [&s = t.stream(), x = t.activation({elements}), dy = t.activation({elements})]() mutable {
+        op::gelu_backward(s, x, dy, op::Gelu::tanh);
+      });
 }
 
 BandwidthRow swiglu_row(Tensors& t, std::size_t elements) {
@@ -179,10 +179,9 @@ BandwidthRow swiglu_row(Tensors& t, std::size_t elements) {
 
 BandwidthRow swiglu_backward_row(Tensors& t, std::size_t elements) {
   const std::size_t N = elements / mlp_width;
-  return row(
-      "swiglu_backward", t, N * mlp_width, {.moved = 5, .only_written = 2},
-      [&s = t.stream(), x = t.activation({N, 2 * mlp_width}), dy = t.activation({N, mlp_width}),
-       dx = t.activation({N, 2 * mlp_width})]() mutable { op::swiglu_backward(s, dx, dy, x); });
+  return row("swiglu_backward", t, N * mlp_width, {.moved = 6},
+             [&s = t.stream(), x = t.activation({N, 2 * mlp_width}),
+              dy = t.activation({N, mlp_width})]() mutable { op::swiglu_backward(s, x, dy); });
 }
 
 BandwidthRow rope_row(Tensors& t, std::size_t elements) {

@@ -34,20 +34,17 @@ void swiglu(Stream& s, Tensor& y, const Tensor& gate_up) {
          k::swiglu_fwd_gpu{.y = y, .gate_up = gate_up, .F = F, .chunks = chunks});
 }
 
-void swiglu_backward(Stream& s, Tensor& dgate_up, const Tensor& dy, const Tensor& gate_up) {
+void swiglu_backward(Stream& s, Tensor& gate_up, Tensor& dy) {
   const std::uint32_t F = check_swiglu("swiglu_backward", dy, gate_up);
   const std::size_t N = dy.dim(0);
   check_tensor("swiglu_backward", "dy", dy, {N, F}, dy.dtype());
-  check_tensor("swiglu_backward", "dgate_up", dgate_up, gate_up.shape(), dy.dtype());
   if (s.device().family() == KernelFamily::cpu) {
-    launch(s, {.groups = {N, 1, 1}},
-           k::swiglu_bwd_cpu{.dgate_up = dgate_up, .dy = dy, .gate_up = gate_up, .F = F});
+    launch(s, {.groups = {N, 1, 1}}, k::swiglu_bwd_cpu{.gate_up = gate_up, .dy = dy, .F = F});
     return;
   }
   const auto chunks = narrow<std::uint32_t>(ceil_div(F, gpu_group));
   launch(s, {.groups = {checked_mul(N, chunks), 1, 1}, .local = {gpu_group, 1, 1}},
-         k::swiglu_bwd_gpu{
-             .dgate_up = dgate_up, .dy = dy, .gate_up = gate_up, .F = F, .chunks = chunks});
+         k::swiglu_bwd_gpu{.gate_up = gate_up, .dy = dy, .F = F, .chunks = chunks});
 }
 
 void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind) {
@@ -64,19 +61,17 @@ void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind) {
          k::gelu_fwd_gpu{.y = y, .x = x, .size = size, .exact = exact});
 }
 
-void gelu_backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, Gelu kind) {
-  check_tensor("gelu_backward", "dx", dx, x.shape(), x.dtype());
+void gelu_backward(Stream& s, Tensor& x, Tensor& dy, Gelu kind) {
   check_tensor("gelu_backward", "dy", dy, x.shape(), x.dtype());
   const std::uint64_t size = x.size();
   const std::uint32_t exact = kind == Gelu::erf ? 1 : 0;
   if (s.device().family() == KernelFamily::cpu) {
     launch(s, {.groups = {ceil_div(size, cpu_block), 1, 1}},
-           k::gelu_bwd_cpu{
-               .dx = dx, .dy = dy, .x = x, .size = size, .block = cpu_block, .exact = exact});
+           k::gelu_bwd_cpu{.x = x, .dy = dy, .size = size, .block = cpu_block, .exact = exact});
     return;
   }
   launch(s, {.groups = {ceil_div(size, gpu_group), 1, 1}, .local = {gpu_group, 1, 1}},
-         k::gelu_bwd_gpu{.dx = dx, .dy = dy, .x = x, .size = size, .exact = exact});
+         k::gelu_bwd_gpu{.x = x, .dy = dy, .size = size, .exact = exact});
 }
 
 }  // namespace motley::op

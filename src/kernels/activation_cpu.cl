@@ -37,41 +37,37 @@ kernel void swiglu_fwd_cpu(global stored* restrict y,              // [N, F]
   store_part(out + f, silu(load_part(gate + f, rest)) * load_part(up + f, rest), rest);
 }
 
-// dgate = dy * up * silu'(gate), dup = dy * silu(gate). One work-item a row.
+// gate becomes dy * up * silu'(gate), up becomes dy * silu(gate), dy becomes y. One work-item a row.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void swiglu_bwd_cpu(global stored* restrict dgate_up,       // [N, 2F]
-                           global const stored* restrict dy,       // [N, F]
-                           global const stored* restrict gate_up,  // [N, 2F]
+kernel void swiglu_bwd_cpu(global stored* restrict gate_up,  // [N, 2F]
+                           global stored* restrict dy,       // [N, F]
                            uint F) {
   const size_t n = get_group_id(0);
-  global const stored* gate = gate_up + n * 2 * F;
-  global const stored* up = gate + F;
-  global const stored* dout = dy + n * F;
-  global stored* dgate = dgate_up + n * 2 * F;
-  global stored* dup = dgate + F;
+  global stored* gate = gate_up + n * 2 * F;
+  global stored* up = gate + F;
+  global stored* out = dy + n * F;
   uint f = 0;
   for (; f + 16 <= F; f += 16) {
     const float16 g = load16(gate + f);
-    const float16 d = load16(dout + f);
+    const float16 u = load16(up + f);
+    const float16 d = load16(out + f);
     const Sigmoid q = sigmoid(g);
-    store16(dgate + f, d * load16(up + f) * silu_slope(g, q));
-    store16(dup + f, d * g * q.s);
+    store16(gate + f, d * u * silu_slope(g, q));
+    store16(up + f, d * g * q.s);
+    store16(out + f, g * q.s * u);
   }
   if (f == F) return;
   const uint rest = F - f;
   const float16 g = load_part(gate + f, rest);
-  const float16 d = load_part(dout + f, rest);
+  const float16 u = load_part(up + f, rest);
+  const float16 d = load_part(out + f, rest);
   const Sigmoid q = sigmoid(g);
-  store_part(dgate + f, d * load_part(up + f, rest) * silu_slope(g, q), rest);
-  store_part(dup + f, d * g * q.s, rest);
+  store_part(gate + f, d * u * silu_slope(g, q), rest);
+  store_part(up + f, d * g * q.s, rest);
+  store_part(out + f, g * q.s * u, rest);
 }
 
-inline float16 gelu(float16 x, uint exact) { return exact != 0 ? gelu_erf(x) : gelu_tanh(x); }
-inline float16 gelu_slope(float16 x, uint exact) {
-  return exact != 0 ? gelu_erf_slope(x) : gelu_tanh_slope(x);
-}
-
-// y = gelu(x), the erf form where `exact` is not zero. One work-item takes `block` elements.
+// y = gelu(x). One work-item takes `block` elements.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void gelu_fwd_cpu(global stored* restrict y, global const stored* restrict x,  // [size]
                          ulong size, uint block, uint exact) {
@@ -83,16 +79,20 @@ kernel void gelu_fwd_cpu(global stored* restrict y, global const stored* restric
   store_part(y + i, gelu(load_part(x + i, rest), exact), rest);
 }
 
-// dx = dy * gelu'(x). One work-item takes `block` elements.
+// x becomes dy * gelu'(x), dy becomes gelu(x). One work-item takes `block` elements.
 __attribute__((reqd_work_group_size(1, 1, 1)))
-kernel void gelu_bwd_cpu(global stored* restrict dx,        // [size]
-                         global const stored* restrict dy,  // [size]
-                         global const stored* restrict x,   // [size]
+kernel void gelu_bwd_cpu(global stored* restrict x, global stored* restrict dy,  // [size]
                          ulong size, uint block, uint exact) {
   size_t i = get_group_id(0) * block;
   const size_t end = min(i + block, (size_t)size);
-  for (; i + 16 <= end; i += 16) store16(dx + i, load16(dy + i) * gelu_slope(load16(x + i), exact));
+  for (; i + 16 <= end; i += 16) {
+    const Gelu both = gelu_both(load16(x + i), exact);
+    store16(x + i, load16(dy + i) * both.slope);
+    store16(dy + i, both.value);
+  }
   if (i == end) return;
   const uint rest = (uint)(end - i);
-  store_part(dx + i, load_part(dy + i, rest) * gelu_slope(load_part(x + i, rest), exact), rest);
+  const Gelu both = gelu_both(load_part(x + i, rest), exact);
+  store_part(x + i, load_part(dy + i, rest) * both.slope, rest);
+  store_part(dy + i, both.value, rest);
 }

@@ -37,14 +37,13 @@ void linear(Stream& s, Tensor& y, const Tensor& x, const Tensor& w, const Tensor
                .into = into});
 }
 
-void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, const Tensor& x,
+void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, const Tensor* x,
                      const Tensor& w, Into into_dx) {
-  check_rank("linear_backward", "x", x, 2);
+  check_rank("linear_backward", "dy", dy, 2);
   check_rank("linear_backward", "w", w, 2);
-  const std::size_t N = x.dim(0);
-  const std::size_t I = x.dim(1);
+  const std::size_t N = dy.dim(0);
+  const std::size_t I = w.dim(1);
   const std::size_t O = w.dim(0);
-  check_real("linear_backward", "x", x, {N, I});
   check_real("linear_backward", "w", w, {O, I});
   check_real("linear_backward", "dy", dy, {N, O});
   if (gradients.dx != nullptr) {
@@ -53,7 +52,8 @@ void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, con
   }
   if (gradients.dw != nullptr) {
     check_tensor("linear_backward", "dw", *gradients.dw, {O, I});
-    matmul(s, *gradients.dw, dy, x, Transpose::a, Into::accumulate);
+    check_real("linear_backward", "x", *x, {N, I});
+    matmul(s, *gradients.dw, dy, *x, Transpose::a, Into::accumulate);
   }
   if (gradients.dbias != nullptr) column_sum(s, *gradients.dbias, dy);
 }

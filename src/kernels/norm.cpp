@@ -52,7 +52,7 @@ void rms_norm(Stream& s, Tensor& y, Tensor& rstd, const Tensor& x, const Tensor&
   }
 }
 
-void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, const Tensor& x,
+void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, Tensor& dy, const Tensor& x,
                        const Tensor& w, const Tensor& rstd, Into into) {
   check_rank("rms_norm_backward", "x", x, 2);
   const auto N = narrow<std::uint32_t>(x.dim(0));
@@ -76,12 +76,13 @@ void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, cons
                                .C = C,
                                .accumulate = accumulate});
   } else {
-    launch(s, row_grid(s, N),
-           k::rms_norm_bwd_dx_gpu{
-               .dx = dx, .dy = dy, .x = x, .w = w, .rstd = rstd, .C = C, .accumulate = accumulate});
+    // First, because the other overwrites dy.
     launch(
         s, block_grid(partial.dim(0), C),
         k::rms_norm_bwd_dw_gpu{.partial = partial, .dy = dy, .x = x, .rstd = rstd, .N = N, .C = C});
+    launch(s, row_grid(s, N),
+           k::rms_norm_bwd_dx_gpu{
+               .dx = dx, .dy = dy, .x = x, .w = w, .rstd = rstd, .C = C, .accumulate = accumulate});
   }
   add_partials(s, dw, partial, 0);
 }
@@ -122,8 +123,9 @@ void layer_norm(Stream& s, Tensor& y, LayerNormSaved& saved, const Tensor& x, co
   }
 }
 
-void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, const Tensor& dy,
-                         const Tensor& x, const Tensor& w, const LayerNormSaved& saved, Into into) {
+void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, Tensor& dy,
+                         const LayerNormInputs& inputs, const LayerNormSaved& saved, Into into) {
+  const auto& [x, w, bias] = inputs;
   check_rank("layer_norm_backward", "x", x, 2);
   const auto N = narrow<std::uint32_t>(x.dim(0));
   const auto C = narrow<std::uint32_t>(x.dim(1));
@@ -132,6 +134,7 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
   check_tensor("layer_norm_backward", "db", gradients.db, {C});
   check_tensor("layer_norm_backward", "dy", dy, x.shape(), x.dtype());
   check_tensor("layer_norm_backward", "w", w, {C});
+  check_tensor("layer_norm_backward", "b", bias, {C});
   check_tensor("layer_norm_backward", "mean", saved.mean, {N});
   check_tensor("layer_norm_backward", "rstd", saved.rstd, {N});
   const std::uint32_t accumulate = into == Into::accumulate ? 1 : 0;
@@ -143,21 +146,14 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
                                  .dy = dy,
                                  .x = x,
                                  .w = w,
+                                 .b = bias,
                                  .mean = saved.mean,
                                  .rstd = saved.rstd,
                                  .N = N,
                                  .C = C,
                                  .accumulate = accumulate});
   } else {
-    launch(s, row_grid(s, N),
-           k::layer_norm_bwd_dx_gpu{.dx = dx,
-                                    .dy = dy,
-                                    .x = x,
-                                    .w = w,
-                                    .mean = saved.mean,
-                                    .rstd = saved.rstd,
-                                    .C = C,
-                                    .accumulate = accumulate});
+    // First, because the other overwrites dy.
     launch(s, block_grid(partial.dim(0), C),
            k::layer_norm_bwd_dw_gpu{.partial = partial,
                                     .dy = dy,
@@ -166,6 +162,16 @@ void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, co
                                     .rstd = saved.rstd,
                                     .N = N,
                                     .C = C});
+    launch(s, row_grid(s, N),
+           k::layer_norm_bwd_dx_gpu{.dx = dx,
+                                    .dy = dy,
+                                    .x = x,
+                                    .w = w,
+                                    .b = bias,
+                                    .mean = saved.mean,
+                                    .rstd = saved.rstd,
+                                    .C = C,
+                                    .accumulate = accumulate});
   }
   add_partials(s, gradients.dw, partial, 0);
   add_partials(s, gradients.db, partial, 1);

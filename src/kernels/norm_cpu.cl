@@ -1,7 +1,8 @@
 // RMSNorm and LayerNorm for CPUs: no local memory, sixteen floats at a time. One work-item a block of rows; in
 // the backward it also sums the block's share of dw and db; partials_cpu.cl adds the blocks up. A row is summed
 // in sixteen lanes, the lanes as a fixed tree, the tail in order. Rows come twice, from memory and from the
-// first cache; with the second of these the row after next is asked for, so that memory does not wait.
+// first cache; meanwhile the row after next is asked for, so that memory does not wait. Where three tensors are
+// read, one is asked for with the first reading: requests spread over both cost less than all with one.
 #include "common.clh"
 #include "prefetch.clh"
 #include "stored.clh"
@@ -41,11 +42,11 @@ kernel void rms_norm_fwd_cpu(global stored* restrict y,        // [N, C]
 }
 
 // Per row, with xhat = x rstd and g = dy w: dx = rstd (g - xhat mean(g xhat)), added when `accumulate`.
-// partial[block, c] = sum over the block's rows of dy xhat, in order.
+// partial[block, c] = sum over the block's rows of dy xhat, in order. dy becomes y.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void rms_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
                              global float* restrict partial,     // [blocks, C]
-                             global const stored* restrict dy,   // [N, C]
+                             global stored* restrict dy,         // [N, C]
                              global const stored* restrict x,    // [N, C]
                              global const float* restrict w,     // [C]
                              global const float* restrict rstd,  // [N]
@@ -55,33 +56,37 @@ kernel void rms_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
   for (uint c = 0; c < C; ++c) dw[c] = 0.0f;
   const size_t end = min((block + 1) * NORM_BLOCK_ROWS, (size_t)N);
   for (size_t n = block * NORM_BLOCK_ROWS; n < end; ++n) {
-    global const stored* dy_row = dy + n * C;
+    global stored* dy_row = dy + n * C;
     global const stored* x_row = x + n * C;
     global stored* dx_row = dx + n * C;
     const float r = rstd[n];
     float16 lanes = (float16)(0.0f);
     uint c = 0;
     for (; c + 16 <= C; c += 16) {
+      EXPECT(dy_row + 2 * (size_t)C + c);
       lanes = fma(load16(dy_row + c) * LOAD16(w + c), load16(x_row + c) * r, lanes);
     }
     float total = sum16(lanes);
     for (; c < C; ++c) total = fma(load(dy_row + c) * w[c], load(x_row + c) * r, total);
     const float mean = total / (float)C;
     for (c = 0; c + 16 <= C; c += 16) {
-      EXPECT(dy_row + 2 * (size_t)C + c);
       EXPECT(x_row + 2 * (size_t)C + c);
       EXPECT(dx_row + 2 * (size_t)C + c);
       const float16 d = load16(dy_row + c);
       const float16 xhat = load16(x_row + c) * r;
-      const float16 v = r * fma(-mean, xhat, d * LOAD16(w + c));
+      const float16 w16 = LOAD16(w + c);
+      const float16 v = r * fma(-mean, xhat, d * w16);
+      store16(dy_row + c, xhat * w16);
       store16(dx_row + c, accumulate ? load16(dx_row + c) + v : v);
       STORE16(dw + c, fma(d, xhat, LOAD16(dw + c)));
     }
     for (; c < C; ++c) {
+      const float d = load(dy_row + c);
       const float xhat = load(x_row + c) * r;
-      const float v = r * fma(-mean, xhat, load(dy_row + c) * w[c]);
+      const float v = r * fma(-mean, xhat, d * w[c]);
+      store(dy_row + c, xhat * w[c]);
       store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
-      dw[c] = fma(load(dy_row + c), xhat, dw[c]);
+      dw[c] = fma(d, xhat, dw[c]);
     }
   }
 }
@@ -127,13 +132,15 @@ kernel void layer_norm_fwd_cpu(global stored* restrict y,        // [N, C]
 }
 
 // Per row, with xhat = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - xhat mean(g xhat)), added
-// when `accumulate`. partial[block, 0, c] sums dy xhat (dw) over the block's rows, [block, 1, c] dy (db).
+// when `accumulate`. partial[block, 0, c] sums dy xhat (dw) over the block's rows, [block, 1, c] dy (db). dy
+// becomes y.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void layer_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
                                global float* restrict partial,     // [blocks, 2, C]
-                               global const stored* restrict dy,   // [N, C]
+                               global stored* restrict dy,         // [N, C]
                                global const stored* restrict x,    // [N, C]
                                global const float* restrict w,     // [C]
+                               global const float* restrict b,     // [C]
                                global const float* restrict mean,  // [N]
                                global const float* restrict rstd,  // [N]
                                uint N, uint C, uint accumulate) {
@@ -143,7 +150,7 @@ kernel void layer_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
   for (size_t c = 0; c < 2 * (size_t)C; ++c) dw[c] = 0.0f;
   const size_t end = min((block + 1) * NORM_BLOCK_ROWS, (size_t)N);
   for (size_t n = block * NORM_BLOCK_ROWS; n < end; ++n) {
-    global const stored* dy_row = dy + n * C;
+    global stored* dy_row = dy + n * C;
     global const stored* x_row = x + n * C;
     global stored* dx_row = dx + n * C;
     const float m = mean[n];
@@ -152,6 +159,7 @@ kernel void layer_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
     float16 gx_lanes = (float16)(0.0f);
     uint c = 0;
     for (; c + 16 <= C; c += 16) {
+      EXPECT(dy_row + 2 * (size_t)C + c);
       const float16 g = load16(dy_row + c) * LOAD16(w + c);
       g_lanes += g;
       gx_lanes = fma(g, (load16(x_row + c) - m) * r, gx_lanes);
@@ -166,22 +174,25 @@ kernel void layer_norm_bwd_cpu(global stored* restrict dx,         // [N, C]
     const float g_mean = g_total / (float)C;
     const float gx_mean = gx_total / (float)C;
     for (c = 0; c + 16 <= C; c += 16) {
-      EXPECT(dy_row + 2 * (size_t)C + c);
       EXPECT(x_row + 2 * (size_t)C + c);
       EXPECT(dx_row + 2 * (size_t)C + c);
       const float16 d = load16(dy_row + c);
       const float16 xhat = (load16(x_row + c) - m) * r;
-      const float16 v = r * fma(-gx_mean, xhat, d * LOAD16(w + c) - g_mean);
+      const float16 w16 = LOAD16(w + c);
+      const float16 v = r * fma(-gx_mean, xhat, d * w16 - g_mean);
+      store16(dy_row + c, fma(xhat, w16, LOAD16(b + c)));
       store16(dx_row + c, accumulate ? load16(dx_row + c) + v : v);
       STORE16(dw + c, fma(d, xhat, LOAD16(dw + c)));
       STORE16(db + c, LOAD16(db + c) + d);
     }
     for (; c < C; ++c) {
       const float xhat = (load(x_row + c) - m) * r;
-      const float v = r * fma(-gx_mean, xhat, load(dy_row + c) * w[c] - g_mean);
+      const float d = load(dy_row + c);
+      const float v = r * fma(-gx_mean, xhat, d * w[c] - g_mean);
+      store(dy_row + c, fma(xhat, w[c], b[c]));
       store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
-      dw[c] = fma(load(dy_row + c), xhat, dw[c]);
-      db[c] += load(dy_row + c);
+      dw[c] = fma(d, xhat, dw[c]);
+      db[c] += d;
     }
   }
 }

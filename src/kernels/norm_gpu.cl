@@ -25,10 +25,11 @@ kernel void rms_norm_fwd_gpu(global stored* restrict y,        // [N, C]
   for (uint c = i; c < C; c += GROUP) store(y + n * C + c, load(row + c) * r * w[c]);
 }
 
-// dx = rstd (g - xhat mean(g xhat)) per row, with xhat = x rstd and g = dy w; added when `accumulate`.
+// dx = rstd (g - xhat mean(g xhat)) per row, with xhat = x rstd and g = dy w; added when `accumulate`. dy becomes
+// y.
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 kernel void rms_norm_bwd_dx_gpu(global stored* restrict dx,         // [N, C]
-                                global const stored* restrict dy,   // [N, C]
+                                global stored* restrict dy,         // [N, C]
                                 global const stored* restrict x,    // [N, C]
                                 global const float* restrict w,     // [C]
                                 global const float* restrict rstd,  // [N]
@@ -36,7 +37,7 @@ kernel void rms_norm_bwd_dx_gpu(global stored* restrict dx,         // [N, C]
   local float lanes[GROUP];
   const size_t n = get_group_id(0);
   const uint i = (uint)get_local_id(0);
-  global const stored* dy_row = dy + n * C;
+  global stored* dy_row = dy + n * C;
   global const stored* x_row = x + n * C;
   global stored* dx_row = dx + n * C;
   const float r = rstd[n];
@@ -44,7 +45,9 @@ kernel void rms_norm_bwd_dx_gpu(global stored* restrict dx,         // [N, C]
   for (uint c = i; c < C; c += GROUP) total = fma(load(dy_row + c) * w[c], load(x_row + c) * r, total);
   const float mean = group_sum(lanes, total) / (float)C;
   for (uint c = i; c < C; c += GROUP) {
-    const float v = r * fma(-mean, load(x_row + c) * r, load(dy_row + c) * w[c]);
+    const float xhat = load(x_row + c) * r;
+    const float v = r * fma(-mean, xhat, load(dy_row + c) * w[c]);
+    store(dy_row + c, xhat * w[c]);
     store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
   }
 }
@@ -95,19 +98,20 @@ kernel void layer_norm_fwd_gpu(global stored* restrict y,        // [N, C]
 }
 
 // dx = rstd (g - mean(g) - xhat mean(g xhat)) per row, with xhat = (x - mean) rstd and g = dy w; added
-// when `accumulate`.
+// when `accumulate`. dy becomes y.
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 kernel void layer_norm_bwd_dx_gpu(global stored* restrict dx,         // [N, C]
-                                  global const stored* restrict dy,   // [N, C]
+                                  global stored* restrict dy,         // [N, C]
                                   global const stored* restrict x,    // [N, C]
                                   global const float* restrict w,     // [C]
+                                  global const float* restrict b,     // [C]
                                   global const float* restrict mean,  // [N]
                                   global const float* restrict rstd,  // [N]
                                   uint C, uint accumulate) {
   local float lanes[GROUP];
   const size_t n = get_group_id(0);
   const uint i = (uint)get_local_id(0);
-  global const stored* dy_row = dy + n * C;
+  global stored* dy_row = dy + n * C;
   global const stored* x_row = x + n * C;
   global stored* dx_row = dx + n * C;
   const float m = mean[n];
@@ -122,7 +126,9 @@ kernel void layer_norm_bwd_dx_gpu(global stored* restrict dx,         // [N, C]
   const float g_mean = group_sum(lanes, g_total) / (float)C;
   const float gx_mean = group_sum(lanes, gx_total) / (float)C;
   for (uint c = i; c < C; c += GROUP) {
-    const float v = r * fma(-gx_mean, (load(x_row + c) - m) * r, load(dy_row + c) * w[c] - g_mean);
+    const float xhat = (load(x_row + c) - m) * r;
+    const float v = r * fma(-gx_mean, xhat, load(dy_row + c) * w[c] - g_mean);
+    store(dy_row + c, fma(xhat, w[c], b[c]));
     store(dx_row + c, accumulate ? load(dx_row + c) + v : v);
   }
 }

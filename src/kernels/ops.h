@@ -62,8 +62,9 @@ void position_embedding_backward(Stream& s, Tensor& dtable, const Tensor& dy, st
 /// y[n,c] = x[n,c] * rstd[n] * w[c], rstd = 1/sqrt(mean_c(x^2) + eps) (Zhang and Sennrich 2019).
 /// y, x: [N, C]; rstd: [N], saved for backward; w: [C].
 void rms_norm(Stream& s, Tensor& y, Tensor& rstd, const Tensor& x, const Tensor& w, float eps);
-/// dx (as `into` says) and dw (+=) of rms_norm. dx, dy, x: [N, C]; dw, w: [C]; rstd: [N].
-void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, const Tensor& dy, const Tensor& x,
+/// dx (as `into` says) and dw (+=) of rms_norm; dy becomes y again, with rms_norm's bits, so that
+/// nobody needs to keep it. dx, dy, x: [N, C]; dw, w: [C]; rstd: [N].
+void rms_norm_backward(Stream& s, Tensor& dx, Tensor& dw, Tensor& dy, const Tensor& x,
                        const Tensor& w, const Tensor& rstd, Into into);
 
 /// What layer_norm saves for its backward: mean and 1/standard deviation of each row, [N] each.
@@ -80,9 +81,15 @@ struct LayerNormGradients {
   Tensor& dw;
   Tensor& db;
 };
-/// dx (as `into` says), dw (+=) and db (+=) of layer_norm.
-void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, const Tensor& dy,
-                         const Tensor& x, const Tensor& w, const LayerNormSaved& saved, Into into);
+/// What layer_norm computed with.
+struct LayerNormInputs {
+  const Tensor& x;
+  const Tensor& w;
+  const Tensor& b;
+};
+/// dx (as `into` says), dw (+=) and db (+=) of layer_norm; dy becomes y again, with its bits.
+void layer_norm_backward(Stream& s, Tensor& dx, LayerNormGradients gradients, Tensor& dy,
+                         const LayerNormInputs& inputs, const LayerNormSaved& saved, Into into);
 
 // --- matrix multiplication -----------------------------------------------------------------------
 
@@ -102,8 +109,8 @@ struct LinearGradients {
   Tensor* dw = nullptr;
   Tensor* dbias = nullptr;
 };
-/// Computes those gradients of linear that are not null.
-void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, const Tensor& x,
+/// Computes those gradients of linear that are not null. x may be null where dw is.
+void linear_backward(Stream& s, LinearGradients gradients, const Tensor& dy, const Tensor* x,
                      const Tensor& w, Into into_dx);
 
 // --- attention -----------------------------------------------------------------------------------
@@ -145,12 +152,15 @@ void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const Attenti
 
 /// y = silu(gate) * up (Shazeer 2020). y: [N, F]; gate_up: [N, 2F], gate in the first F columns.
 void swiglu(Stream& s, Tensor& y, const Tensor& gate_up);
-void swiglu_backward(Stream& s, Tensor& dgate_up, const Tensor& dy, const Tensor& gate_up);
+/// The gradient, in place: gate_up becomes dgate_up. dy becomes y again, with swiglu's bits, so
+/// that nobody needs to keep it.
+void swiglu_backward(Stream& s, Tensor& gate_up, Tensor& dy);
 
 /// `tanh` is GPT-2's approximation, `erf` the exact form (Hendrycks and Gimpel 2016).
 enum class Gelu { tanh, erf };
 void gelu(Stream& s, Tensor& y, const Tensor& x, Gelu kind);
-void gelu_backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, Gelu kind);
+/// The gradient, in place: x becomes dx, and dy becomes y again, with gelu's bits.
+void gelu_backward(Stream& s, Tensor& x, Tensor& dy, Gelu kind);
 
 // --- loss ----------------------------------------------------------------------------------------
 

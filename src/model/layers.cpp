@@ -38,13 +38,13 @@ void Norm::forward(Stream& s, Tensor& y, const Tensor& x) {
   op::layer_norm(s, y, saved_, x, weight_.value, bias_.value, eps_);
 }
 
-void Norm::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, op::Into into) {
+void Norm::backward(Stream& s, Tensor& dx, Tensor& dy, const Tensor& x, op::Into into) {
   if (kind_ == NormKind::rms_norm) {
     op::rms_norm_backward(s, dx, weight_.gradient, dy, x, weight_.value, saved_.rstd, into);
     return;
   }
-  op::layer_norm_backward(s, dx, {weight_.gradient, bias_.gradient}, dy, x, weight_.value, saved_,
-                          into);
+  op::layer_norm_backward(s, dx, {weight_.gradient, bias_.gradient}, dy,
+                          {x, weight_.value, bias_.value}, saved_, into);
 }
 
 Linear::Linear(ParamStore& params, const ModelConfig& config, const std::string& name)
@@ -55,9 +55,13 @@ void Linear::forward(Stream& s, Tensor& y, const Tensor& x, op::Into into) {
   op::linear(s, y, x, weight_.value, bias_.value_or_null(), into);
 }
 
-void Linear::backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x) {
-  op::linear_backward(s, {.dx = &dx, .dw = &weight_.gradient, .dbias = bias_.gradient_or_null()},
-                      dy, x, weight_.value, op::Into::replace);
+void Linear::backward_input(Stream& s, Tensor& dx, const Tensor& dy) {
+  op::linear_backward(s, {.dx = &dx}, dy, nullptr, weight_.value, op::Into::replace);
+}
+
+void Linear::backward_parameters(Stream& s, const Tensor& dy, const Tensor& x) {
+  op::linear_backward(s, {.dw = &weight_.gradient, .dbias = bias_.gradient_or_null()}, dy, &x,
+                      weight_.value, op::Into::replace);
 }
 
 AttentionLayer::AttentionLayer(ParamStore& params, const ModelConfig& config,
@@ -81,10 +85,11 @@ void AttentionLayer::attend(Stream& s, MicroBatchShape shape) {
 Tensor AttentionLayer::forward(Stream& s, const Tensor& x, const Tensor& rope_table,
                                MicroBatchShape shape) {
   saved_.x = x;
-  saved_.normalized = s.tensor(x.shape(), x.dtype());
-  norm_.forward(s, saved_.normalized, x);
   saved_.qkv = s.tensor({shape.N(), config_.qkv_width()}, x.dtype());
-  qkv_.forward(s, saved_.qkv, saved_.normalized);
+  Tensor normalized = s.tensor(x.shape(), x.dtype());
+  norm_.forward(s, normalized, x);
+  qkv_.forward(s, saved_.qkv, normalized);
+  normalized = {};
   if (!rope_table.empty()) op::rope(s, saved_.qkv, rope_table, attention_shape(shape));
   attend(s, shape);
   Tensor y = clone(s, x);
@@ -96,14 +101,16 @@ void AttentionLayer::backward(Stream& s, Tensor& dx, const Tensor& rope_table,
                               MicroBatchShape shape) {
   if (saved_.attended.empty()) attend(s, shape);
   Tensor dattended = s.tensor(saved_.attended.shape(), dx.dtype());
-  out_.backward(s, dattended, dx, saved_.attended);
+  out_.backward_input(s, dattended, dx);
+  out_.backward_parameters(s, dx, saved_.attended);
   Tensor dqkv = s.tensor(saved_.qkv.shape(), dx.dtype());
   op::attention_backward(s, dqkv, dattended, {saved_.attended, saved_.lse, saved_.qkv},
                          attention_shape(shape));
   if (!rope_table.empty()) op::rope_backward(s, dqkv, rope_table, attention_shape(shape));
-  Tensor dnormalized = s.tensor(dx.shape(), dx.dtype());
-  qkv_.backward(s, dnormalized, dqkv, saved_.normalized);
-  norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
+  Tensor normalized = s.tensor(dx.shape(), dx.dtype());
+  qkv_.backward_input(s, normalized, dqkv);  // its gradient, until the next line
+  norm_.backward(s, dx, normalized, saved_.x, op::Into::accumulate);
+  qkv_.backward_parameters(s, dqkv, normalized);
   drop_saved();
 }
 
@@ -128,33 +135,37 @@ Tensor MlpLayer::forward(Stream& s, const Tensor& x) {
   const std::size_t N = x.dim(0);
   const bool gated = config_.traits().mlp == MlpKind::swiglu;
   saved_.x = x;
-  saved_.normalized = s.tensor(x.shape(), x.dtype());
-  norm_.forward(s, saved_.normalized, x);
   saved_.up = s.tensor({N, gated ? 2 * config_.mlp_width : config_.mlp_width}, x.dtype());
-  up_.forward(s, saved_.up, saved_.normalized);
-  saved_.activated = s.tensor({N, config_.mlp_width}, x.dtype());
+  Tensor normalized = s.tensor(x.shape(), x.dtype());
+  norm_.forward(s, normalized, x);
+  up_.forward(s, saved_.up, normalized);
+  normalized = {};
+  Tensor activated = s.tensor({N, config_.mlp_width}, x.dtype());
   if (gated) {
-    op::swiglu(s, saved_.activated, saved_.up);
+    op::swiglu(s, activated, saved_.up);
   } else {
-    op::gelu(s, saved_.activated, saved_.up, config_.gelu);
+    op::gelu(s, activated, saved_.up, config_.gelu);
   }
   Tensor y = clone(s, x);
-  down_.forward(s, y, saved_.activated, op::Into::accumulate);
+  down_.forward(s, y, activated, op::Into::accumulate);
   return y;
 }
 
 void MlpLayer::backward(Stream& s, Tensor& dx) {
-  Tensor dactivated = s.tensor(saved_.activated.shape(), dx.dtype());
-  down_.backward(s, dactivated, dx, saved_.activated);
-  Tensor dup = s.tensor(saved_.up.shape(), dx.dtype());
+  Tensor activated = s.tensor({dx.dim(0), config_.mlp_width}, dx.dtype());
+  Tensor dup = saved_.up;
+  down_.backward_input(s, activated, dx);  // its gradient, until the next line
   if (config_.traits().mlp == MlpKind::swiglu) {
-    op::swiglu_backward(s, dup, dactivated, saved_.up);
+    op::swiglu_backward(s, dup, activated);
   } else {
-    op::gelu_backward(s, dup, dactivated, saved_.up, config_.gelu);
+    op::gelu_backward(s, dup, activated, config_.gelu);
   }
-  Tensor dnormalized = s.tensor(dx.shape(), dx.dtype());
-  up_.backward(s, dnormalized, dup, saved_.normalized);
-  norm_.backward(s, dx, dnormalized, saved_.x, op::Into::accumulate);
+  down_.backward_parameters(s, dx, activated);
+  activated = {};
+  Tensor normalized = s.tensor(dx.shape(), dx.dtype());
+  up_.backward_input(s, normalized, dup);
+  norm_.backward(s, dx, normalized, saved_.x, op::Into::accumulate);
+  up_.backward_parameters(s, dup, normalized);
   drop_saved();
 }
 

@@ -1,6 +1,8 @@
 // The layers of a decoder block: each has its weights, what forward saved, and forward and backward
 // side by side. Parameter gradients accumulate (+=), activation gradients are written (=), the
-// residual stream is the exception: both directions add to it.
+// residual stream is the exception: both directions add to it. What norms and activations gave is
+// not kept between forward and backward: their backward makes it again where its gradient was, and
+// the gradients of the weights that multiplied it come after that.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +30,9 @@ class Norm {
   Norm(ParamStore& params, const ModelConfig& config, const std::string& name);
   /// y, x: [N, C]. Saves the statistics.
   void forward(Stream& s, Tensor& y, const Tensor& x);
-  /// dx += the gradient. x is forward's input.
-  void backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x, op::Into into);
+  /// dx (as `into` says) and the parameters' gradients (+=); dy becomes forward's y again. x is
+  /// forward's input.
+  void backward(Stream& s, Tensor& dx, Tensor& dy, const Tensor& x, op::Into into);
   /// Gives back what forward saved.
   void drop_saved() { saved_ = {}; }
 
@@ -46,8 +49,10 @@ class Linear {
  public:
   Linear(ParamStore& params, const ModelConfig& config, const std::string& name);
   void forward(Stream& s, Tensor& y, const Tensor& x, op::Into into = op::Into::replace);
-  /// dx (=) and the parameters' gradients (+=). x is forward's input.
-  void backward(Stream& s, Tensor& dx, const Tensor& dy, const Tensor& x);
+  /// dx (=).
+  void backward_input(Stream& s, Tensor& dx, const Tensor& dy);
+  /// The parameters' gradients (+=). x is forward's input.
+  void backward_parameters(Stream& s, const Tensor& dy, const Tensor& x);
 
  private:
   Weight weight_;
@@ -83,11 +88,10 @@ class AttentionLayer {
   Linear qkv_;
   Linear out_;
   struct Saved {
-    Tensor x;           // [N, C]
-    Tensor normalized;  // [N, C]
-    Tensor qkv;         // [N, (H + 2G) * D], rotated
-    Tensor attended;    // [N, H * D]
-    Tensor lse;         // [B, H, T]
+    Tensor x;         // [N, C]
+    Tensor qkv;       // [N, (H + 2G) * D], rotated
+    Tensor attended;  // [N, H * D]
+    Tensor lse;       // [B, H, T]
   } saved_;
 };
 
@@ -105,10 +109,8 @@ class MlpLayer {
   Linear up_;
   Linear down_;
   struct Saved {
-    Tensor x;           // [N, C]
-    Tensor normalized;  // [N, C]
-    Tensor up;          // [N, F], or [N, 2F] for swiglu
-    Tensor activated;   // [N, F]
+    Tensor x;   // [N, C]
+    Tensor up;  // [N, F], or [N, 2F] for swiglu
   } saved_;
 };
 

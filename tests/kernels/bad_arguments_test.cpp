@@ -34,6 +34,7 @@ TEST_F(BadArguments, NormsNameTheTensorThatDoesNotFit) {
   Tensor y = device_.tensor({3, 8});
   Tensor rstd = device_.tensor({3});
   Tensor x = device_.tensor({3, 8});
+  Tensor dy = device_.tensor({3, 8});
   Tensor w = device_.tensor({7});
   op::LayerNormSaved saved{rstd, rstd};
   expect_refused("rms_norm: w is f32 [7], it must be f32 [8]",
@@ -41,9 +42,9 @@ TEST_F(BadArguments, NormsNameTheTensorThatDoesNotFit) {
   expect_refused("layer_norm: w is f32 [7]",
                  [&] { op::layer_norm(s(), y, saved, x, w, w, 1e-5f); });
   expect_refused("rms_norm_backward: dw is f32 [7]",
-                 [&] { op::rms_norm_backward(s(), y, w, x, x, w, rstd, op::Into::replace); });
+                 [&] { op::rms_norm_backward(s(), y, w, dy, x, w, rstd, op::Into::replace); });
   expect_refused("layer_norm_backward: dw is f32 [7]", [&] {
-    op::layer_norm_backward(s(), y, {w, w}, x, x, w, saved, op::Into::replace);
+    op::layer_norm_backward(s(), y, {w, w}, dy, {x, w, w}, saved, op::Into::replace);
   });
 }
 

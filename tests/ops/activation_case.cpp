@@ -38,14 +38,16 @@ Problem make_swiglu(const Sizes& sizes) {
     }
   };
   p.depth = activation_depth;
-  p.run_backward = [](Stream& s, std::vector<Tensor>& gradients, const Tensor& dy,
+  p.run_backward = [](Stream& s, std::vector<Tensor>& gradients, Tensor& dy,
                       const std::vector<Tensor>&, const std::vector<Tensor>& in) {
-    op::swiglu_backward(s, gradients[0], dy, in[0]);
+    s.copy(gradients[0], in[0]);
+    op::swiglu_backward(s, gradients[0], dy);
   };
   p.gradients_of = {{.input = 0}};
+  p.dy_becomes_output = true;
   p.flops = 5.0 * static_cast<double>(N * F);
   p.bytes = 12.0 * static_cast<double>(N * F);
-  p.backward_bytes = 20.0 * static_cast<double>(N * F);
+  p.backward_bytes = 24.0 * static_cast<double>(N * F);
   return p;
 }
 
@@ -69,14 +71,16 @@ Problem make_gelu(const Sizes& sizes, op::Gelu kind) {
     }
   };
   p.depth = activation_depth;
-  p.run_backward = [kind](Stream& s, std::vector<Tensor>& gradients, const Tensor& dy,
+  p.run_backward = [kind](Stream& s, std::vector<Tensor>& gradients, Tensor& dy,
                           const std::vector<Tensor>&, const std::vector<Tensor>& in) {
-    op::gelu_backward(s, gradients[0], dy, in[0], kind);
+    s.copy(gradients[0], in[0]);
+    op::gelu_backward(s, gradients[0], dy, kind);
   };
   p.gradients_of = {{.input = 0}};
+  p.dy_becomes_output = true;
   p.flops = 9.0 * static_cast<double>(shape.size());
   p.bytes = 8.0 * static_cast<double>(shape.size());
-  p.backward_bytes = 12.0 * static_cast<double>(shape.size());
+  p.backward_bytes = 16.0 * static_cast<double>(shape.size());
   return p;
 }
 

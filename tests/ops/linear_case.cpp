@@ -32,7 +32,7 @@ Problem make_linear(const Sizes& sizes) {
                        const std::vector<Tensor>&, const std::vector<Tensor>& in) {
     op::linear_backward(
         s, {.dx = &gradients[0], .dw = &gradients[1], .dbias = has_bias ? &gradients[2] : nullptr},
-        dy, in[0], in[1], into);
+        dy, &in[0], in[1], into);
   };
   p.gradients_of = {{.input = 0, .accumulates = accumulates, .depth = static_cast<double>(O + 1)},
                     {.input = 1, .accumulates = true, .depth = static_cast<double>(N + 1)}};

@@ -71,7 +71,8 @@ Problem make_norm(Kind kind, const Sizes& sizes) {
   p.flops = (kind == Kind::layer ? 8 : 4) * elements;
   p.bytes = 8 * elements;
   p.backward_flops = (kind == Kind::layer ? 14 : 11) * elements;
-  p.backward_bytes = 12 * elements;
+  p.backward_bytes = 16 * elements;
+  p.dy_becomes_output = true;
   return p;
 }
 
@@ -80,8 +81,7 @@ Problem make_rms_norm(const Sizes& sizes, op::Into into) {
   p.run = [](Stream& s, auto& out, const auto& in) {
     op::rms_norm(s, out[0], out[1], in[0], in[1], epsilon);
   };
-  p.run_backward = [into](Stream& s, auto& gradients, const Tensor& dy, const auto& out,
-                          const auto& in) {
+  p.run_backward = [into](Stream& s, auto& gradients, Tensor& dy, const auto& out, const auto& in) {
     op::rms_norm_backward(s, gradients[0], gradients[1], dy, in[0], in[1], out[1], into);
   };
   p.gradients_of = {{.input = 0, .accumulates = into == op::Into::accumulate},
@@ -95,11 +95,10 @@ Problem make_layer_norm(const Sizes& sizes, op::Into into) {
     op::LayerNormSaved saved{out[2], out[1]};
     op::layer_norm(s, out[0], saved, in[0], in[1], in[2], epsilon);
   };
-  p.run_backward = [into](Stream& s, auto& gradients, const Tensor& dy, const auto& out,
-                          const auto& in) {
+  p.run_backward = [into](Stream& s, auto& gradients, Tensor& dy, const auto& out, const auto& in) {
     const op::LayerNormSaved saved{out[2], out[1]};
-    op::layer_norm_backward(s, gradients[0], {gradients[1], gradients[2]}, dy, in[0], in[1], saved,
-                            into);
+    op::layer_norm_backward(s, gradients[0], {gradients[1], gradients[2]}, dy,
+                            {in[0], in[1], in[2]}, saved, into);
   };
   p.gradients_of = {{.input = 0, .accumulates = into == op::Into::accumulate},
                     {.input = 1, .accumulates = true, .depth = p.depth + 32},

@@ -67,10 +67,12 @@ struct Problem {
 
   /// Backward, or null. The loss is sum(dy * outputs[0]); dy is given. `gradients` follow
   /// `gradients_of`.
-  std::function<void(Stream&, std::vector<Tensor>& gradients, const Tensor& dy,
+  std::function<void(Stream&, std::vector<Tensor>& gradients, Tensor& dy,
                      const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs)>
       run_backward = nullptr;
   std::vector<GradientOf> gradients_of = {};
+  /// Whether backward leaves outputs[0] where dy was, to the bit.
+  bool dy_becomes_output = false;
   /// The values of dy; none: random. An op that differentiates the sum of its outputs needs ones
   /// here.
   std::vector<double> dy = {};

@@ -51,13 +51,14 @@ class OpRun {
 
   /// Sets all tensors to what they hold before a run.
   void reset();
-  void reset_gradients();
+  /// The same for those that backward changes.
+  void reset_backward();
   void forward();
   void backward();
   std::vector<Bytes> read_outputs();
   std::vector<Bytes> read_gradients();
-  /// Names the tensors whose fences were written to, and the inputs that were changed; "" when
-  /// none.
+  /// Names the tensors whose fences were written to, and the inputs that were changed; where
+  /// backward should have made the output again, whether it did. "" when all is well.
   std::string find_damage();
 
  private:
@@ -69,6 +70,7 @@ class OpRun {
   std::vector<GuardedTensor> outputs_;
   std::vector<GuardedTensor> gradients_;
   std::vector<GuardedTensor> dy_tensor_;  // one, or none without a backward
+  bool backward_ran_ = false;             // since the last reset
   std::vector<Tensor> input_views_;
   std::vector<Tensor> output_views_;
   std::vector<Tensor> gradient_views_;

@@ -298,7 +298,7 @@ TEST_P(Op, BackwardRepeatsItsBitsAndStaysInBounds) {
   const std::vector<Bytes> first = run.read_gradients();
   EXPECT_EQ(run.find_damage(), "");
   EXPECT_EQ(run.read_outputs(), outputs) << "backward changed what forward saved";
-  run.reset_gradients();
+  run.reset_backward();
   run.backward();
   EXPECT_EQ(run.read_gradients(), first) << "the second run gave other bits";
 }
