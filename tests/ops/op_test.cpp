@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "tensor/random.h"
+#include "tests/ops/closeness.h"
 #include "tests/ops/op_run.h"
 
 namespace motley::test {
@@ -138,12 +139,7 @@ void expect_close(const std::vector<double>& actual, const std::vector<double>& 
   std::size_t worst = 0;
   double worst_error = -1;
   for (const std::size_t i : at) {
-    const bool same =
-        actual[i] == expected[i] || (std::isnan(actual[i]) && std::isnan(expected[i]));
-    double error =
-        same ? 0
-             : std::max(0.0, std::abs(actual[i] - expected[i]) - rounding * std::abs(expected[i]));
-    if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
+    const double error = error_of(actual[i], expected[i], rounding);
     if (error > worst_error) {
       worst = i;
       worst_error = error;
