@@ -64,7 +64,7 @@ class Operands {
         a_(values(p.M * p.K, 1)),
         b_(values(p.K * p.N, 2)),
         c_(p.M * p.N),
-        // Of a linear layer the weights are floats, and so are their gradients.
+        // Weights are of weight_dtype, their gradients floats.
         device_a_(written(p.a_shape(), a_, p.dtype)),
         device_b_(written(p.b_shape(), b_, is_dw() ? p.dtype : weight_dtype(p.dtype))),
         device_c_(written({p.M, p.N}, c_, is_dw() ? Dtype::f32 : p.dtype)) {}

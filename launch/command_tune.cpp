@@ -67,7 +67,7 @@ void print_table(const Device& device, const std::vector<Product>& products,
     fmt::print("{:<26} {:>20} {:>12.0f} {:>12.0f} {:>5.0f}%  {}\n", product.name,
                fmt::format("{} x {} x {}", shape.M, shape.N, shape.K),
                shape.flops() / found.default_seconds * 1e-9, best * 1e-9, 100 * best / peak,
-               describe(found.plan, op::default_plan(device, shape.dtype)));
+               describe(found.plan, op::default_plan(device, shape)));
     const auto count = static_cast<double>(product.count);
     default_seconds += count * found.default_seconds;
     seconds += count * found.seconds;

@@ -85,11 +85,12 @@ kernel void gemm_panels_amx_cpu(global stored_c* restrict c, global const uint* 
   store_tile(c + row * N + column, N, sums, rows, columns, bias ? bias + column : bias, accumulate);
 }
 
-// packed[p][k / 32][i][k / 2 % 16] = the pair x[first_k + k][p * MR + i], x[first_k + k + 1][the same], zero past
-// the last column and the last k; x: [*, columns]. One work-item has PACK_PANELS panels of one block of k.
+// packed[p][k / 32][i][k / 2 % 16] = the pair x[first_k + k][first_column + p * MR + i], x[first_k + k + 1][the
+// same], zero past the last column and the last k; x: [*, ldx]. One work-item has PACK_PANELS panels of one block
+// of k.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void pack_transposed_rows_amx_cpu(global uint* restrict packed, global const stored* restrict x,
-                                         uint columns, uint K, uint first_k) {
+                                         uint columns, uint K, uint ldx, uint first_k, uint first_column) {
   const uint block = (uint)get_group_id(1);
   const uint blocks = (K + BLOCK_K - 1) / BLOCK_K;
   const uint k = block * BLOCK_K;
@@ -99,13 +100,13 @@ kernel void pack_transposed_rows_amx_cpu(global uint* restrict packed, global co
     global uint* out = packed + ((size_t)p * blocks + block) * MR * BLOCK_PAIRS;
     for (uint part = 0; part < MR; part += 16) {
       const uint first = p * MR + part;
-      global const stored* in = x + (size_t)(first_k + k) * columns + first;
+      global const stored* in = x + (size_t)(first_k + k) * ldx + first_column + first;
       float16 words[16];
       if (k + BLOCK_K <= K && first + 16 <= columns) {
 #pragma unroll
         for (uint i = 0; i < BLOCK_PAIRS; ++i) {
-          global const stored* low = in + 2 * i * (size_t)columns;
-          words[i] = as_float16(bits16(low) | bits16(low + columns) << 16);
+          global const stored* low = in + 2 * i * (size_t)ldx;
+          words[i] = as_float16(bits16(low) | bits16(low + ldx) << 16);
         }
         transpose16(words);
 #pragma unroll
@@ -115,11 +116,11 @@ kernel void pack_transposed_rows_amx_cpu(global uint* restrict packed, global co
       for (uint i = 0; i < 16; ++i) {
         for (uint pair = 0; pair < BLOCK_PAIRS; ++pair) {
           const uint at = k + 2 * pair;
-          global const stored* low = in + 2 * pair * (size_t)columns + i;
+          global const stored* low = in + 2 * pair * (size_t)ldx + i;
           const bool inside = first + i < columns;
           const uint word = inside && at < K ? bits(low) : 0;
           out[(part + i) * BLOCK_PAIRS + pair] =
-              inside && at + 1 < K ? word | bits(low + columns) << 16 : word;
+              inside && at + 1 < K ? word | bits(low + ldx) << 16 : word;
         }
       }
     }

@@ -79,8 +79,9 @@ kernel void pack_columns_bf16_cpu(global uint* restrict packed, global const sto
 
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void pack_transposed_rows_bf16_cpu(global uint* restrict packed, global const stored* restrict x,
-                                          uint columns, uint K, uint first_k) {
-  pack_panels(packed, x, columns, K, columns, first_k, 0, MR);
+                                          uint columns, uint K, uint ldx, uint first_k,
+                                          uint first_column) {
+  pack_panels(packed, x, columns, K, ldx, first_k, first_column, MR);
 }
 
 // packed[p][k / 2][j] = the pair x[first_row + p * NR + j][first_k + k], [the same][first_k + k + 1], zero

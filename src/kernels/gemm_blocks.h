@@ -17,6 +17,9 @@ inline constexpr std::size_t pack_k = 16;
 inline constexpr std::size_t pack_columns = 64;
 // Packed blocks of b are at most this large, however wide the matrix is.
 inline constexpr std::size_t max_packed_b_bytes = std::size_t{16} << 20;
+// And of a, where it is packed, at about this: nothing is gained by more, and the gradient of a
+// language-model head would have the logits in memory twice.
+inline constexpr std::size_t max_packed_a_bytes = std::size_t{8} << 20;
 
 /// What the kernels of a plan are built with.
 inline Defines defines_of(const GemmPlan& plan) {
@@ -54,15 +57,25 @@ struct BlockSum {
 
 /// The lengths of a problem's blocks.
 struct BlockSizes {
+  /// Of a packed a. Where there are several blocks of columns these are all rows, so that neither a
+  /// nor b is packed more than once.
+  std::size_t rows;
   std::size_t columns;
   std::size_t K;
 
   /// For packed elements of `element_bytes`.
   static BlockSizes of(const GemmProblem& p, const GemmPlan& plan, std::size_t element_bytes) {
+    const std::size_t all_rows = round_up(p.M, plan.tile_rows);
     const std::size_t all_columns = round_up(p.N, plan.tile_columns);
     const std::size_t most_columns =
         max_packed_b_bytes / element_bytes / plan.k_block / plan.tile_columns * plan.tile_columns;
-    return {std::min(all_columns, most_columns), std::min(p.K, plan.k_block)};
+    const std::size_t K = std::min(p.K, plan.k_block);
+    const std::size_t row_bytes = std::max<std::size_t>(1, element_bytes * K);
+    const std::size_t most_rows = max_packed_a_bytes / row_bytes / plan.tile_rows * plan.tile_rows;
+    const bool in_parts = all_columns <= most_columns;
+    return {.rows = in_parts ? std::min(all_rows, std::max(most_rows, plan.tile_rows)) : all_rows,
+            .columns = std::min(all_columns, most_columns),
+            .K = K};
   }
 };
 
@@ -77,14 +90,13 @@ inline Grid tiles_of(std::size_t M, const Block& block, const GemmPlan& plan,
   return {.groups = {ceil_div(panels, blocks), ceil_div(block.columns, plan.tile_columns), blocks}};
 }
 
-/// Calls `begin_k(first_k, K)` for each block of k in ascending order and, after it, `run(Block)`
-/// for each block of columns. An empty sum is one block without any k: its result is still written.
-template <class BeginK, class Run>
-void for_each_block(const GemmProblem& p, const BlockSizes& sizes, BeginK&& begin_k, Run&& run) {
+/// Calls `run(Block)` for each block of k in ascending order and in it for each block of columns.
+/// An empty sum is one block without any k: its result is still written.
+template <class Run>
+void for_each_block(const GemmProblem& p, const BlockSizes& sizes, Run&& run) {
   std::size_t first_k = 0;
   do {
     const std::size_t K = std::min(p.K - first_k, sizes.K);
-    begin_k(first_k, K);
     for (std::size_t first = 0; first < p.N; first += sizes.columns)
       run(Block{first, std::min(p.N - first, sizes.columns), first_k, K});
     first_k += K;

@@ -68,17 +68,17 @@ kernel void pack_columns_cpu(global float* restrict packed, global const stored*
   }
 }
 
-// packed[p][k][i] = x[first_k + k][p * MR + i], zero past the last column; x: [*, columns].
+// packed[p][k][i] = x[first_k + k][first_column + p * MR + i], zero past the last column; x: [*, ldx].
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void pack_transposed_rows_cpu(global float* restrict packed, global const stored* restrict x,
-                                     uint columns, uint K, uint first_k) {
+                                     uint columns, uint K, uint ldx, uint first_k, uint first_column) {
   const uint last_k = min(K, (uint)get_group_id(1) * PACK_K + PACK_K);
   const uint panels = (columns + MR - 1) / MR;
   const uint first_panel = (uint)get_group_id(0) * PACK_PANELS;
   for (uint p = first_panel; p < min(panels, first_panel + PACK_PANELS); ++p) {
     const uint used = min((uint)MR, columns - p * MR);
     for (uint k = (uint)get_group_id(1) * PACK_K; k < last_k; ++k) {
-      global const stored* in = x + (size_t)(first_k + k) * columns + p * MR;
+      global const stored* in = x + (size_t)(first_k + k) * ldx + first_column + p * MR;
       global float* out = packed + ((size_t)p * K + k) * MR;
       if (used == MR) {
 #pragma unroll

@@ -15,15 +15,21 @@
 
 namespace motley::op {
 
+/// Of `rows` rows, from `first_row` on.
 template <class Kernels>
-void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, std::size_t first_k, std::size_t K,
-            const GemmPlan& plan, const Defines& defines) {
-  const std::size_t panels = ceil_div(p.M, plan.tile_rows);
+void pack_a(Stream& s, Tensor& packed, const GemmProblem& p, const Block& block,
+            std::size_t first_row, std::size_t rows, const GemmPlan& plan, const Defines& defines) {
+  const std::size_t panels = ceil_div(rows, plan.tile_rows);
   using Pack = typename Kernels::PackTransposedRows;
-  launch(
-      s, {.groups = {ceil_div(panels, pack_panels), ceil_div(K, Kernels::pack_a_k), 1}},
-      Pack{.packed = packed, .x = p.a, .columns = u32(p.M), .K = u32(K), .first_k = u32(first_k)},
-      defines);
+  launch(s, {.groups = {ceil_div(panels, pack_panels), ceil_div(block.K, Kernels::pack_a_k), 1}},
+         Pack{.packed = packed,
+              .x = p.a,
+              .columns = u32(rows),
+              .K = u32(block.K),
+              .ldx = u32(p.M),
+              .first_k = u32(block.first_k),
+              .first_column = u32(first_row)},
+         defines);
 }
 
 template <class Kernels>
@@ -92,6 +98,29 @@ void multiply_tiles(Stream& s, const GemmProblem& p, const Tensor& a, const Tens
          defines, sum.flops);
 }
 
+/// Packs a transposed a and multiplies it, some rows at a time.
+template <class Kernels>
+void multiply_packed_rows(Stream& s, const GemmProblem& p, Tensor& packed_a, const Tensor& packed_b,
+                          const Block& block, std::size_t most_rows, const GemmPlan& plan,
+                          const Defines& defines) {
+  for (std::size_t first = 0; first < p.M; first += most_rows) {
+    const std::size_t rows = std::min(p.M - first, most_rows);
+    // All of a stays packed where there are several blocks of columns.
+    if (block.first_column == 0) pack_a<Kernels>(s, packed_a, p, block, first, rows, plan, defines);
+    Tensor c = p.c.slice(first, first + rows);
+    const GemmProblem part{.c = c,
+                           .a = p.a,
+                           .b = p.b,
+                           .bias = p.bias,
+                           .M = rows,
+                           .N = p.N,
+                           .K = p.K,
+                           .transpose = p.transpose,
+                           .into = p.into};
+    multiply_tiles<Kernels>(s, part, packed_a, packed_b, block, plan, defines);
+  }
+}
+
 /// Runs the problem block by block. `a`: p.a, as the Rows kernel takes it; not looked at with
 /// Transpose::a.
 template <class Kernels>
@@ -102,18 +131,15 @@ void multiply_blocks(Stream& s, const GemmProblem& p, const Tensor& a, const Gem
   const bool packs_a = p.transpose == Transpose::a && turned == 0;
   Tensor packed_b = Kernels::packed(s, sizes.columns, sizes.K);
   Tensor packed_a;
-  if (packs_a) packed_a = Kernels::packed(s, round_up(p.M, plan.tile_rows), sizes.K);
-  for_each_block(
-      p, sizes,
-      [&](std::size_t first_k, std::size_t K) {
-        if (packs_a) pack_a<Kernels>(s, packed_a, p, first_k, K, plan, defines);
-      },
-      [&](const Block& block) {
-        pack_b<Kernels>(s, packed_b, p, block, plan, defines);
-        if (turned > 0)
-          return multiply_turned<Kernels>(s, p, packed_b, block, turned, plan, defines);
-        multiply_tiles<Kernels>(s, p, packs_a ? packed_a : a, packed_b, block, plan, defines);
-      });
+  if (packs_a) packed_a = Kernels::packed(s, sizes.rows, sizes.K);
+  for_each_block(p, sizes, [&](const Block& block) {
+    pack_b<Kernels>(s, packed_b, p, block, plan, defines);
+    if (turned > 0) return multiply_turned<Kernels>(s, p, packed_b, block, turned, plan, defines);
+    if (packs_a)
+      return multiply_packed_rows<Kernels>(s, p, packed_a, packed_b, block, sizes.rows, plan,
+                                           defines);
+    multiply_tiles<Kernels>(s, p, a, packed_b, block, plan, defines);
+  });
 }
 
 /// Calls `run` with the problem, or, where c has 16 bits and blocks of k would round it again and

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kernels/gemm_tiled.h"
+#include "tensor/checked.h"
 #include "tensor/error.h"
 
 namespace motley::op {
@@ -16,9 +17,15 @@ struct Tile {
 };
 
 // The sums must fit the vector registers, beside a row of b and one value of a: at most 28 of 32
-// registers of 16 floats, 12 of 16 of 8. The first is the default.
+// registers of 16 floats, 12 of 16 of 8. The first is the default, but where rows would
+// take one another's place in the first cache.
 constexpr std::array<Tile, 5> tiles_of_16_lanes{{{12, 32}, {14, 32}, {8, 48}, {6, 64}, {24, 16}}};
 constexpr std::array<Tile, 3> tiles_of_8_lanes{{{6, 16}, {4, 16}, {2, 32}}};
+
+// What addresses this far apart have in common is the set of the first cache that they go to, which
+// holds eight lines on most processors.
+constexpr std::size_t set_distance = 4096;
+constexpr std::size_t lines_in_set = 8;
 
 // A block of a's rows takes this much of the second cache.
 constexpr std::size_t row_block_bytes = std::size_t{256} << 10;
@@ -52,6 +59,18 @@ std::span<const Tile> tiles_for(const Device& device) {
   return tiles_of_8_lanes;
 }
 
+/// Rows of a that are a multiple of `set_distance` apart are read from one set: no more of them at
+/// a time than it holds.
+Tile default_tile(const Device& device, const GemmShape& shape) {
+  const std::span<const Tile> tiles = tiles_for(device);
+  const std::size_t row_bytes =
+      checked_mul(shape.K, size_of(shape.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32));
+  if (shape.transpose == Transpose::a || row_bytes % set_distance != 0) return tiles.front();
+  const auto fits = [](const Tile& tile) { return tile.rows <= lines_in_set; };
+  const auto found = std::find_if(tiles.begin(), tiles.end(), fits);
+  return found == tiles.end() ? tiles.front() : *found;
+}
+
 std::vector<GemmPlan> tiled_alternatives(const Device& device, const GemmPlan& plan) {
   std::vector<GemmPlan> found;
   for (const TiledPlan& tiled : tiled_plans()) {
@@ -79,18 +98,18 @@ GemmShape shape_of(const GemmProblem& p) {
   return {.dtype = p.dtype(), .transpose = p.transpose, .M = p.M, .N = p.N, .K = p.K};
 }
 
-GemmPlan default_plan(const Device& device, Dtype dtype) {
+GemmPlan default_plan(const Device& device, const GemmShape& shape) {
   if (device.family() == KernelFamily::gpu) return {};
-  const Tile tile = tiles_for(device).front();
+  const Tile tile = default_tile(device, shape);
   return {.tile_rows = tile.rows,
           .tile_columns = tile.columns,
-          .k_block = dtype == Dtype::bf16 ? k_block_bf16 : k_block_f32,
+          .k_block = shape.dtype == Dtype::bf16 ? k_block_bf16 : k_block_f32,
           .row_block_bytes = row_block_bytes};
 }
 
 GemmPlan plan_of(const Device& device, const GemmShape& shape) {
   const auto found = device.gemm_plans().find(shape);
-  return found == device.gemm_plans().end() ? default_plan(device, shape.dtype) : found->second;
+  return found == device.gemm_plans().end() ? default_plan(device, shape) : found->second;
 }
 
 bool is_usable(const Device& device, const GemmPlan& plan) {

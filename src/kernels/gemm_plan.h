@@ -12,9 +12,9 @@ namespace motley::op {
 /// What a problem's plan depends on.
 GemmShape shape_of(const GemmProblem& problem);
 
-/// Of the cpu family what suits the device's vectors, whatever the shape. Of the gpu family all
-/// numbers are 0: the provider and, of our own tiles, default_tiled_plan().
-GemmPlan default_plan(const Device& device, Dtype dtype);
+/// Of the cpu family what suits the device's vectors and the distance of a's rows. Of the gpu
+/// family all numbers are 0: the provider and, of our own tiles, default_tiled_plan().
+GemmPlan default_plan(const Device& device, const GemmShape& shape);
 /// The plan of the device's table for this shape, else the default.
 GemmPlan plan_of(const Device& device, const GemmShape& shape);
 

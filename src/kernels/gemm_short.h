@@ -47,9 +47,8 @@ void multiply_short(Stream& s, const GemmProblem& p, const Tensor& a, const Gemm
                  .accumulate = sum.accumulate},
            defines, sum.flops);
   };
-  const BlockSizes all_columns{.columns = p.N, .K = plan.k_block};
-  for_each_block(
-      p, all_columns, [](std::size_t, std::size_t) {}, run);
+  const BlockSizes all_columns{.rows = p.M, .columns = p.N, .K = plan.k_block};
+  for_each_block(p, all_columns, run);
 }
 
 }  // namespace motley::op

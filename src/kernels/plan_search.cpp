@@ -76,7 +76,7 @@ std::optional<FoundPlan> search_plan(const Device& device, const GemmShape& shap
                                      const MeasurePlan& measure,
                                      const std::function<bool()>& out_of_time,
                                      const SearchSettings& settings) {
-  const GemmPlan standard = default_plan(device, shape.dtype);
+  const GemmPlan standard = default_plan(device, shape);
   if (out_of_time() || !measure(standard)) return std::nullopt;
   GemmPlan plan = standard;
   for (const PlanChange change : {PlanChange::tile, PlanChange::k_block, PlanChange::row_block}) {

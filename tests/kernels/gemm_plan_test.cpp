@@ -70,8 +70,24 @@ TEST(GemmPlan, IsOfItsShapeAlone) {
                                  GemmShape{Dtype::f32, Transpose::b, 31, 40, 50},
                                  GemmShape{Dtype::f32, Transpose::b, 30, 41, 50},
                                  GemmShape{Dtype::f32, Transpose::b, 30, 40, 51}}) {
-    EXPECT_EQ(op::plan_of(device, other), op::default_plan(device, other.dtype));
+    EXPECT_EQ(op::plan_of(device, other), op::default_plan(device, other));
   }
+}
+
+TEST(GemmPlan, HasNoMoreRowsThanACacheKeepsOfThoseAtItsSetsDistance) {
+  Device device = open_poisoned(KernelFamily::cpu);
+  const auto rows = [&](Dtype dtype, Transpose transpose, std::size_t K) {
+    return op::default_plan(device, {dtype, transpose, 64, 64, K}).tile_rows;
+  };
+  for (const Transpose transpose : {Transpose::none, Transpose::b}) {
+    EXPECT_LE(rows(Dtype::f32, transpose, 1024), 8u);
+    EXPECT_LE(rows(Dtype::f16, transpose, 3072), 8u) << "widened to f32";
+    EXPECT_LE(rows(Dtype::bf16, transpose, 2048), 8u);
+    EXPECT_EQ(rows(Dtype::f32, transpose, 1040), rows(Dtype::f32, transpose, 8));
+    EXPECT_EQ(rows(Dtype::bf16, transpose, 1024), rows(Dtype::f32, transpose, 8));
+  }
+  EXPECT_EQ(rows(Dtype::f32, Transpose::a, 1024), rows(Dtype::f32, Transpose::a, 8))
+      << "its rows are packed";
 }
 
 TEST(GemmPlan, OfAProductIsFoundByItsShape) {
@@ -97,7 +113,7 @@ TEST(GemmPlan, TilesAndBlocksOfRowsChangeNoBit) {
     for (const GemmShape& shape : shapes_of(dtype)) {
       RoundedProduct product(device, shape);
       const std::vector<float> expected = product.result(std::nullopt);
-      const GemmPlan plan = op::default_plan(device, dtype);
+      const GemmPlan plan = op::default_plan(device, shape);
       std::vector<GemmPlan> plans = op::alternatives(device, shape, plan, op::PlanChange::tile);
       for (const GemmPlan& other : op::alternatives(device, shape, plan, op::PlanChange::row_block))
         plans.push_back(other);
@@ -119,11 +135,12 @@ TEST(GemmPlan, TilesAndBlocksOfRowsChangeNoBit) {
 
 TEST(GemmPlan, BlocksOfKChangeRoundingsOfLongerSums) {
   Device device = open_poisoned(KernelFamily::cpu);
-  GemmPlan whole = op::default_plan(device, Dtype::f32);
+  const GemmShape shape{Dtype::f32, Transpose::b, 61, 131, 513};
+  GemmPlan whole = op::default_plan(device, shape);
   whole.k_block = 2048;
   GemmPlan cut = whole;
   cut.k_block = 512;
-  RoundedProduct longer(device, {Dtype::f32, Transpose::b, 61, 131, 513});
+  RoundedProduct longer(device, shape);
   EXPECT_NE(longer.result(whole), longer.result(cut)) << "such a plan must be kept with a run";
   RoundedProduct shorter(device, {Dtype::f32, Transpose::b, 61, 131, 512});
   EXPECT_EQ(shorter.result(whole), shorter.result(cut));
@@ -132,7 +149,7 @@ TEST(GemmPlan, BlocksOfKChangeRoundingsOfLongerSums) {
 TEST(GemmPlan, AlternativesDifferInWhatIsAskedFor) {
   Device device = open_poisoned(KernelFamily::cpu);
   const GemmShape shape{Dtype::f32, Transpose::b, 64, 64, 4096};
-  const GemmPlan plan = op::default_plan(device, Dtype::f32);
+  const GemmPlan plan = op::default_plan(device, shape);
   for (const op::PlanChange change :
        {op::PlanChange::tile, op::PlanChange::row_block, op::PlanChange::k_block}) {
     const std::vector<GemmPlan> others = op::alternatives(device, shape, plan, change);
@@ -158,7 +175,7 @@ TEST(GemmPlan, AlternativesDifferInWhatIsAskedFor) {
 TEST(GemmPlan, OfTheGpuFamilyAreItsTiles) {
   Device device = open_poisoned(KernelFamily::gpu);
   const GemmShape shape{Dtype::f32, Transpose::b, 61, 131, 70};
-  const GemmPlan plan = op::default_plan(device, Dtype::f32);
+  const GemmPlan plan = op::default_plan(device, shape);
   EXPECT_EQ(plan, GemmPlan{});
   EXPECT_TRUE(op::is_usable(device, plan));
   EXPECT_FALSE(op::is_usable(device, some_plan));

@@ -11,7 +11,7 @@ constexpr GemmShape small{Dtype::f32, Transpose::b, 24, 32, 40};
 
 TEST(GemmTuner, FindsAUsablePlanForEachShapeAndLeavesTheTableAlone) {
   Device device = open_poisoned(KernelFamily::cpu);
-  GemmPlan own = op::default_plan(device, Dtype::f32);
+  GemmPlan own = op::default_plan(device, small);
   own.row_block_bytes = 4096;
   const GemmPlans before{{small, own}};
   device.set_gemm_plans(before);
@@ -42,9 +42,9 @@ TEST(GemmTuner, FindsPlansOfTheGpuFamily) {
 TEST(GemmTuner, FindsPlansRightThatMultiplyRightly) {
   Device device = open_poisoned(KernelFamily::cpu);
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
-    const GemmPlan plan = op::default_plan(device, dtype);
     for (const Transpose transpose : {Transpose::none, Transpose::a, Transpose::b}) {
       const GemmShape shape{dtype, transpose, 100, 100, 2500};
+      const GemmPlan plan = op::default_plan(device, shape);
       EXPECT_TRUE(op::is_right(device.stream(), shape, plan));
       for (const GemmPlan& other : op::alternatives(device, shape, plan, op::PlanChange::tile))
         EXPECT_TRUE(op::is_right(device.stream(), shape, other)) << other.tile_rows;

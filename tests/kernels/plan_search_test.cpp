@@ -112,7 +112,7 @@ op::MeasurePlan timed(Seconds seconds) {
 
 TEST(PlanSearch, ChangesOneNumberAfterTheOther) {
   Device device = open_poisoned(KernelFamily::cpu);
-  const GemmPlan standard = op::default_plan(device, Dtype::f32);
+  const GemmPlan standard = op::default_plan(device, shape);
   const GemmPlan wanted = op::alternatives(device, shape, standard, op::PlanChange::tile).front();
   const auto found = op::search_plan(
       device, shape, timed([&](const GemmPlan& plan) {
@@ -138,14 +138,14 @@ TEST(PlanSearch, KeepsTheDefaultWhereNothingIsFaster) {
   const auto found =
       op::search_plan(device, shape, timed([](const GemmPlan&) { return 0.5; }), never);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->plan, op::default_plan(device, Dtype::f32));
+  EXPECT_EQ(found->plan, op::default_plan(device, shape));
   EXPECT_EQ(found->seconds, 0.5);
   EXPECT_EQ(found->default_seconds, 0.5);
 }
 
 TEST(PlanSearch, ReturnsToTheDefaultWhenTheLastComparisonDoesNotBearItOut) {
   Device device = open_poisoned(KernelFamily::cpu);
-  const GemmPlan standard = op::default_plan(device, Dtype::f32);
+  const GemmPlan standard = op::default_plan(device, shape);
   // Faster while it is looked for, then as slow as the default.
   std::size_t measured = 0;
   const GemmPlan lucky = op::alternatives(device, shape, standard, op::PlanChange::tile).front();
