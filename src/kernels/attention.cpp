@@ -1,4 +1,5 @@
 // Causal attention, forward and backward: checks, and the kernels of each family.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/attention_check.h"
@@ -50,10 +51,16 @@ Plan make_plan(std::string_view op, Stream& s, Dtype dtype, const AttentionShape
 }
 
 /// Blocks of rows x heads x sequences.
-Grid grid_of(KernelFamily family, const AttentionShape& shape, std::size_t heads) {
-  if (family == KernelFamily::cpu)
-    return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
+Grid cpu_grid(const AttentionShape& shape, std::size_t heads) {
+  return {.groups = {ceil_div(shape.T, cpu_block), heads, shape.B}};
+}
+Grid gpu_grid(const AttentionShape& shape, std::size_t heads) {
   return {.groups = {ceil_div(shape.T, gpu_group), heads, shape.B}, .local = {gpu_group, 1, 1}};
+}
+
+/// Numbers of 32 bits that a block of rows takes as CPUs' kernels multiply it, packed or as sums.
+std::size_t block_size(std::size_t D) {
+  return cpu_block * round_up(D, 16);
 }
 
 /// Of products of T x T with D columns in all heads, of which causality leaves half.
@@ -63,43 +70,115 @@ double flops_of(const AttentionShape& shape, int num_products) {
          static_cast<double>(shape.B * shape.H);
 }
 
-/// What the families' kernels take alike.
-template <class K>
-void launch_forward(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Plan& plan,
-                    const AttentionShape& shape) {
-  launch(
-      s, grid_of(plan.family, shape, shape.H),
-      K{.y = y, .lse = lse, .qkv = qkv, .T = plan.T, .H = plan.H, .G = plan.G, .scale = plan.scale},
-      plan.defines, flops_of(shape, 2));  // q k and p v
+void launch_forward_cpu(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Plan& plan,
+                        const AttentionShape& shape) {
+  Tensor packed = s.tensor(
+      {checked_mul(shape.B, shape.G), ceil_div(shape.T, cpu_block), 2 * block_size(shape.D)});
+  launch(s, cpu_grid(shape, shape.G),
+         k::attention_fwd_pack_cpu{
+             .packed = packed, .qkv = qkv, .T = plan.T, .H = plan.H, .G = plan.G},
+         plan.defines);
+  launch(s, cpu_grid(shape, shape.H),
+         k::attention_fwd_cpu{.y = y,
+                              .lse = lse,
+                              .qkv = qkv,
+                              .packed = packed,
+                              .T = plan.T,
+                              .H = plan.H,
+                              .G = plan.G,
+                              .scale = plan.scale},
+         plan.defines, flops_of(shape, 2));  // q k and p v
 }
 
-template <class Dq, class Dkdv>
-void launch_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
-                     const Plan& plan, const AttentionShape& shape) {
+void launch_forward_gpu(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Plan& plan,
+                        const AttentionShape& shape) {
+  launch(s, gpu_grid(shape, shape.H),
+         k::attention_fwd_gpu{.y = y,
+                              .lse = lse,
+                              .qkv = qkv,
+                              .T = plan.T,
+                              .H = plan.H,
+                              .G = plan.G,
+                              .scale = plan.scale},
+         plan.defines, flops_of(shape, 2));
+}
+
+/// Blocks of keys that a work-item of the backward owns. Each span has gradients of its own of all
+/// queries that it reaches: more spans keep more processors busy, and take more memory. It is a
+/// question of T alone, so that results are.
+std::size_t blocks_in_span(std::size_t T) {
+  constexpr std::size_t least = 256 / cpu_block;
+  constexpr std::size_t most_spans = 4;
+  return std::max(least, ceil_div(ceil_div(T, cpu_block), most_spans));
+}
+
+void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
+                         const Plan& plan, const AttentionShape& shape) {
+  const std::size_t blocks = ceil_div(shape.T, cpu_block);
+  const std::size_t in_span = blocks_in_span(shape.T);
+  const std::size_t spans = ceil_div(blocks, in_span);
+  const std::size_t blocks_reached = spans * blocks - in_span * (spans * (spans - 1) / 2);
+  const std::size_t heads = checked_mul(shape.B, shape.H);
+  Tensor delta = s.tensor({shape.B, shape.H, shape.T});
+  // Of keys, queries and dy, one block each for every work-item.
+  Tensor packed = s.tensor({checked_mul(shape.B, shape.G), spans, 3 * block_size(shape.D)});
+  Tensor dq_parts = s.tensor({heads, blocks_reached, block_size(shape.D)});
+  const auto span_blocks = narrow<std::uint32_t>(in_span);
+  launch(
+      s, cpu_grid(shape, shape.H),
+      k::attention_bwd_delta_cpu{.delta = delta, .dy = dy, .y = saved.y, .T = plan.T, .H = plan.H},
+      plan.defines);
+  launch(s, {.groups = {spans, shape.G, shape.B}},
+         k::attention_bwd_cpu{.dqkv = dqkv,
+                              .dq_parts = dq_parts,
+                              .packed = packed,
+                              .dy = dy,
+                              .lse = saved.lse,
+                              .delta = delta,
+                              .qkv = saved.qkv,
+                              .T = plan.T,
+                              .H = plan.H,
+                              .G = plan.G,
+                              .scale = plan.scale,
+                              .blocks_in_span = span_blocks},
+         plan.defines, flops_of(shape, 5));
+  launch(s, cpu_grid(shape, shape.H),
+         k::attention_bwd_dq_cpu{.dqkv = dqkv,
+                                 .dq_parts = dq_parts,
+                                 .T = plan.T,
+                                 .H = plan.H,
+                                 .G = plan.G,
+                                 .scale = plan.scale,
+                                 .blocks_in_span = span_blocks},
+         plan.defines);
+}
+
+void launch_backward_gpu(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
+                         const Plan& plan, const AttentionShape& shape) {
   // rowsum(dy * y), which the first kernel writes and the second reads.
   Tensor delta = s.tensor({shape.B, shape.H, shape.T});
-  launch(s, grid_of(plan.family, shape, shape.H),
-         Dq{.dqkv = dqkv,
-            .delta = delta,
-            .dy = dy,
-            .y = saved.y,
-            .lse = saved.lse,
-            .qkv = saved.qkv,
-            .T = plan.T,
-            .H = plan.H,
-            .G = plan.G,
-            .scale = plan.scale},
+  launch(s, gpu_grid(shape, shape.H),
+         k::attention_bwd_dq_gpu{.dqkv = dqkv,
+                                 .delta = delta,
+                                 .dy = dy,
+                                 .y = saved.y,
+                                 .lse = saved.lse,
+                                 .qkv = saved.qkv,
+                                 .T = plan.T,
+                                 .H = plan.H,
+                                 .G = plan.G,
+                                 .scale = plan.scale},
          plan.defines, flops_of(shape, 3));
-  launch(s, grid_of(plan.family, shape, shape.G),
-         Dkdv{.dqkv = dqkv,
-              .dy = dy,
-              .lse = saved.lse,
-              .delta = delta,
-              .qkv = saved.qkv,
-              .T = plan.T,
-              .H = plan.H,
-              .G = plan.G,
-              .scale = plan.scale},
+  launch(s, gpu_grid(shape, shape.G),
+         k::attention_bwd_dkdv_gpu{.dqkv = dqkv,
+                                   .dy = dy,
+                                   .lse = saved.lse,
+                                   .delta = delta,
+                                   .qkv = saved.qkv,
+                                   .T = plan.T,
+                                   .H = plan.H,
+                                   .G = plan.G,
+                                   .scale = plan.scale},
          plan.defines, flops_of(shape, 4));
 }
 
@@ -112,9 +191,9 @@ void attention(Stream& s, Tensor& y, Tensor& lse, const Tensor& qkv, const Atten
   check_tensor("attention", "y", y, {N, checked_mul(shape.H, shape.D)}, qkv.dtype());
   check_tensor("attention", "lse", lse, {shape.B, shape.H, shape.T});
   if (plan.family == KernelFamily::cpu) {
-    launch_forward<k::attention_fwd_cpu>(s, y, lse, qkv, plan, shape);
+    launch_forward_cpu(s, y, lse, qkv, plan, shape);
   } else {
-    launch_forward<k::attention_fwd_gpu>(s, y, lse, qkv, plan, shape);
+    launch_forward_gpu(s, y, lse, qkv, plan, shape);
   }
 }
 
@@ -130,11 +209,9 @@ void attention_backward(Stream& s, Tensor& dqkv, const Tensor& dy, const Attenti
   check_tensor("attention_backward", "y", saved.y, {N, y_width}, dtype);
   check_tensor("attention_backward", "lse", saved.lse, {shape.B, shape.H, shape.T});
   if (plan.family == KernelFamily::cpu) {
-    launch_backward<k::attention_bwd_dq_cpu, k::attention_bwd_dkdv_cpu>(s, dqkv, dy, saved, plan,
-                                                                        shape);
+    launch_backward_cpu(s, dqkv, dy, saved, plan, shape);
   } else {
-    launch_backward<k::attention_bwd_dq_gpu, k::attention_bwd_dkdv_gpu>(s, dqkv, dy, saved, plan,
-                                                                        shape);
+    launch_backward_gpu(s, dqkv, dy, saved, plan, shape);
   }
 }
 

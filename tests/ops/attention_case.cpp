@@ -87,8 +87,8 @@ Problem make_attention(const Sizes& sizes) {
 }
 
 // Few head sizes, because each is a program of its own: less than a vector, whole vectors with a
-// tail, whole vectors, and one whose tiles on GPUs are smaller. Lengths: 1, primes, and the edges
-// of blocks of 16, 32 and 64.
+// tail, whole vectors, and one whose tiles on GPUs are smaller. Lengths: 1, primes, the edges of
+// blocks of 16, 32 and 64, and two and four spans of keys of CPUs.
 const Registered attention(
     {.name = "attention",
      .ops = {"attention", "attention_backward"},
@@ -103,7 +103,8 @@ const Registered attention(
                     {2, 31, 6, 3, 64},
                     {1, 97, 3, 1, 64},
                     {1, 48, 1, 1, 128},
-                    {2, 257, 4, 2, 64}},
+                    {2, 257, 4, 2, 64},
+                    {1, 1041, 1, 1, 20}},
      .oclgrind_sizes = {{1, 1, 1, 1, 20}, {2, 17, 2, 1, 20}, {1, 3, 1, 1, 16}},
      .bench_sizes = {{8, 256, 6, 6, 64}, {1, 1024, 12, 12, 64}, {2, 1024, 8, 2, 64}},
      .make = make_attention,
