@@ -288,7 +288,7 @@ void Stream::enqueue(cl_kernel kernel, const KernelInfo& info, const Grid& grid,
   std::array<std::size_t, 3> global{};
   for (std::size_t i = 0; i < 3; ++i) global[i] = checked_mul(grid.groups[i], grid.local[i]);
   if (global[0] == 0 || global[1] == 0 || global[2] == 0) return;
-  const Launch launch{kernel, &info, global, grid.local, work};
+  const Launch launch{kernel, &info, global, grid.local.sizes(), work};
   if (recorder_ != nullptr) return recorder_->add(launch);
   run(launch);
 }

@@ -24,10 +24,22 @@ namespace motley {
 class Device;
 class Recorder;
 
+/// A size in each dimension of a grid. All three are asked for: a list of two would leave a zero,
+/// and a grid with a zero launches nothing.
+class GridSize {
+ public:
+  constexpr GridSize(std::size_t x, std::size_t y, std::size_t z) : sizes_{x, y, z} {}
+  constexpr std::size_t operator[](std::size_t dimension) const { return sizes_[dimension]; }
+  constexpr const std::array<std::size_t, 3>& sizes() const { return sizes_; }
+
+ private:
+  std::array<std::size_t, 3> sizes_;
+};
+
 /// How many work-groups, and how many work-items in each.
 struct Grid {
-  std::array<std::size_t, 3> groups{1, 1, 1};
-  std::array<std::size_t, 3> local{1, 1, 1};
+  GridSize groups{1, 1, 1};
+  GridSize local{1, 1, 1};
 };
 
 /// A kernel with its arguments set, and what to run it on: sizes in work-items.

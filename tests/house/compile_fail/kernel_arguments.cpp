@@ -3,6 +3,13 @@
 // compile.
 #include "kernels/generated.h"
 
+// What comes last, right in every case.
+#define LAST_ARGUMENTS                                                             \
+  .decays = std::uint32_t{1}, .first = std::uint64_t{0}, .key0 = std::uint32_t{0}, \
+  .key1 = std::uint32_t {                                                          \
+    0                                                                              \
+  }
+
 namespace motley {
 
 void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& control) {
@@ -15,10 +22,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(MISSING_NUMBER)
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -27,10 +31,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .g = g,
                     .control = control,
                     .size = size,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(MISNAMED)
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -40,10 +41,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .inertia = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(MISORDERED)
   launch(s, {},
          k::sgd_gpu{.m = m,
@@ -53,10 +51,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(WRONG_NUMBER_TYPE)
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -66,10 +61,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(NARROWER_NUMBER)
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -79,10 +71,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = 256u,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #elif defined(NUMBER_FOR_BUFFER)
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -92,10 +81,17 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
+#elif defined(GRID_OF_TWO)
+  launch(s, {.groups = {1, 1}},
+         k::sgd_gpu{.w = w,
+                    .rest = nullptr,
+                    .m = m,
+                    .g = g,
+                    .control = control,
+                    .size = size,
+                    .momentum = 0.9f,
+                    LAST_ARGUMENTS});
 #elif defined(CONST_OUTPUT)
   launch(s, {},
          k::sgd_gpu{.w = g,
@@ -105,10 +101,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #else
   launch(s, {},
          k::sgd_gpu{.w = w,
@@ -118,10 +111,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .control = control,
                     .size = size,
                     .momentum = 0.9f,
-                    .decays = std::uint32_t{1},
-                    .first = std::uint64_t{0},
-                    .key0 = std::uint32_t{0},
-                    .key1 = std::uint32_t{0}});
+                    LAST_ARGUMENTS});
 #endif
 }
 
