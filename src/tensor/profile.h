@@ -28,12 +28,20 @@ struct TimedCommand {
   Work work;
 };
 
+/// A device's clock against monotonic_seconds(), in seconds.
+struct DeviceClock {
+  double offset = 0;  // to add to the device's times
+  double error = 0;   // the offset is at most this far off
+};
+
 /// Off until it is started. Every member may be called on any thread.
 class CommandProfile {
  public:
   /// Waits until `s` is idle and takes the device's clock for all that comes. Throws DeviceError.
   void start(Stream& s);
   bool is_on() const;
+  /// As start() took it last.
+  DeviceClock clock() const;
   /// Notes a command that was enqueued; nothing when off.
   void add(std::string name, std::size_t stream, Work work, const cl::Event& event);
   /// Notes what ran between two events of one stream.
@@ -57,7 +65,7 @@ class CommandProfile {
 
   mutable std::mutex mutex_;
   bool on_ = false;
-  double clock_offset_ = 0;  // seconds to add to the device's times
+  DeviceClock clock_;
   std::size_t num_streams_ = 0;
   std::vector<Entry> entries_;
 };
