@@ -10,6 +10,12 @@
     0                                                                              \
   }
 
+#ifdef GRID_OF_TWO
+constexpr motley::Grid grid{.groups = {1, 1}};
+#else
+constexpr motley::Grid grid{.groups = {1, 1, 1}};
+#endif
+
 namespace motley {
 
 void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& control) {
@@ -82,16 +88,6 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .size = size,
                     .momentum = 0.9f,
                     LAST_ARGUMENTS});
-#elif defined(GRID_OF_TWO)
-  launch(s, {.groups = {1, 1}},
-         k::sgd_gpu{.w = w,
-                    .rest = nullptr,
-                    .m = m,
-                    .g = g,
-                    .control = control,
-                    .size = size,
-                    .momentum = 0.9f,
-                    LAST_ARGUMENTS});
 #elif defined(CONST_OUTPUT)
   launch(s, {},
          k::sgd_gpu{.w = g,
@@ -103,7 +99,7 @@ void update(Stream& s, Tensor& w, Tensor& m, const Tensor& g, const Tensor& cont
                     .momentum = 0.9f,
                     LAST_ARGUMENTS});
 #else
-  launch(s, {},
+  launch(s, grid,
          k::sgd_gpu{.w = w,
                     .rest = nullptr,
                     .m = m,
