@@ -42,21 +42,18 @@ DraftDirectory::~DraftDirectory() {
 void DraftDirectory::commit() {
   require<IoError>(!io::exists(target_), "io.exists", "{} exists; give another name or remove it",
                    target_.string());
-  become_target();
-}
-
-void DraftDirectory::replace() {
-  const io::Path old = target_.string() + ".old";
-  io::remove_all(old);
-  if (io::exists(target_)) io::rename(target_, old);
-  become_target();
-  io::remove_all(old);
-}
-
-void DraftDirectory::become_target() {
   io::sync_directory(draft_);
   io::rename(draft_, target_);
   is_committed_ = true;
+  lock_.reset();
+}
+
+void DraftDirectory::replace() {
+  if (!io::exists(target_)) return commit();
+  io::sync_directory(draft_);
+  io::exchange(draft_, target_);
+  is_committed_ = true;
+  io::remove_all(draft_);  // the name of what was replaced, now
   lock_.reset();
 }
 

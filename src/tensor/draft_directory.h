@@ -27,12 +27,10 @@ class DraftDirectory {
   const io::Path& target() const { return target_; }
   /// Renames the draft to the target, which must not exist. Once. Throws IoError.
   void commit();
-  /// The same, but a target that exists is replaced.
+  /// The same, but a target that exists is replaced; see io::exchange for when it is missing.
   void replace();
 
  private:
-  void become_target();
-
   io::Path target_;
   io::Path draft_;
   bool is_committed_ = false;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 #include <utility>
 
@@ -188,9 +189,17 @@ bool is_directory(const Path& path) {
 }
 
 void create_directories(const Path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) refuse("create directory", path, error.value());
+  std::vector<Path> missing;
+  for (Path at = path; !at.empty() && !io::exists(at); at = at.parent_path()) missing.push_back(at);
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (::mkdir(at->c_str(), 0777) == 0) {
+      sync_directory(parent_of(*at));
+    } else {
+      const int reason = errno;  // another process may have made it meanwhile
+      if (reason != EEXIST) refuse("create directory", *at, reason);
+    }
+  }
+  if (!io::is_directory(path)) refuse("create directory", path, ENOTDIR);
 }
 
 void create_private_directory(const Path& path) {
@@ -210,6 +219,18 @@ bool is_writable_directory(const Path& path) {
 void rename(const Path& from, const Path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) refuse("rename to " + to.string(), from, errno);
   sync_directory(parent_of(to));
+}
+
+void exchange(const Path& a, const Path& b) {
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0)
+    return sync_directory(parent_of(b));
+  const bool never_can = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+  if (!never_can) refuse("exchange names with " + b.string(), a, errno);
+  const Path third = a.string() + ".swap";
+  io::remove_all(third);
+  io::rename(b, third);
+  io::rename(a, b);
+  io::rename(third, a);
 }
 
 void sync_directory(const Path& path) {

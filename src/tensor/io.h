@@ -63,6 +63,7 @@ void write_text_atomically(const Path& path, std::string_view text);
 
 bool exists(const Path& path);
 bool is_directory(const Path& path);
+/// Makes a directory and those above it that are missing, and forces their names to the disk.
 void create_directories(const Path& path);
 /// Creates a directory that only this user can change, or accepts one that is there already. Throws
 /// IoError when another user owns it or can write to it: what it holds could not be trusted.
@@ -71,6 +72,10 @@ void create_private_directory(const Path& path);
 bool is_writable_directory(const Path& path);
 /// Renames and forces the change to the disk.
 void rename(const Path& from, const Path& to);
+/// Exchanges two names and forces the change to the disk, in one step if the file system can (with
+/// RENAME_EXCHANGE, see rename(2)). Where it cannot, as NFS, it takes three, through `a`.swap,
+/// between which nothing is called `b`. Both are in one directory.
+void exchange(const Path& a, const Path& b);
 /// Forces a directory's entries to the disk.
 void sync_directory(const Path& path);
 /// Removes a file, or a directory with all that is in it; a missing path is not an error.

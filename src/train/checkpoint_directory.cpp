@@ -19,6 +19,7 @@ constexpr std::size_t manifest_format = 1;
 constexpr const char* manifest_name = "MANIFEST.json";
 constexpr const char* draft_suffix = ".tmp";
 constexpr const char* draft_lock_suffix = ".tmp.lock";
+constexpr const char* draft_swap_suffix = ".tmp.swap";  // see io::exchange
 constexpr const char* trash_suffix = ".trash";
 
 /// The step of a name that checkpoint_name() gives; none for any other.
@@ -31,7 +32,8 @@ std::optional<std::uint64_t> step_of(const std::string& name) {
 
 /// What a checkpoint was called before it got this suffix, if it was one.
 bool is_leftover(const std::string& name) {
-  for (const std::string_view suffix : {draft_suffix, draft_lock_suffix, trash_suffix}) {
+  for (const std::string_view suffix :
+       {draft_suffix, draft_lock_suffix, draft_swap_suffix, trash_suffix}) {
     if (name.ends_with(suffix) && step_of(name.substr(0, name.size() - suffix.size()))) return true;
   }
   return false;
@@ -94,8 +96,7 @@ CheckpointDraft::CheckpointDraft(const io::Path& ckpt, std::uint64_t step)
 
 io::Path CheckpointDraft::commit() {
   write_manifest(draft_.path());
-  if (io::exists(draft_.target())) discard(draft_.target());
-  draft_.commit();
+  draft_.replace();
   return draft_.target();
 }
 

@@ -172,13 +172,37 @@ TEST(IoDirectory, AMissingPathIsNoErrorToRemove) {
   EXPECT_NO_THROW(io::remove_all(scratch / "a"));
 }
 
+TEST(IoDirectory, IsMadeWithThoseAboveIt) {
+  const ScratchDirectory scratch;
+  const io::Path path = scratch.path() / "a" / "b" / "c" / "";
+  for (int i = 0; i < 2; ++i) {
+    io::create_directories(path);
+    EXPECT_TRUE(io::is_directory(path));
+  }
+  EXPECT_EQ(io::list(scratch / "a"), std::vector<std::string>{"b"});
+}
+
+TEST(IoDirectory, ExchangesItsNameWithAnother) {
+  const ScratchDirectory scratch;
+  for (const std::string name : {"a", "b"}) {
+    io::create_directories(scratch / name);
+    scratch.write(name + "/file", "of " + name);
+  }
+  io::exchange(scratch / "a", scratch / "b");
+  EXPECT_EQ(io::read_text(scratch / "a" / "file"), "of b");
+  EXPECT_EQ(io::read_text(scratch / "b" / "file"), "of a");
+  EXPECT_EQ(io::list(scratch.path()), (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(IoDirectory, RefusalsNameThePath) {
   const ScratchDirectory scratch;
-  scratch.write("file", "");
+  const io::Path file = scratch.write("file", "");
+  expect_mentions(message_of<IoError>([&] { io::create_directories(file); }), file.string());
   const io::Path inside = scratch / "file" / "x";
   for (const auto& action : std::vector<std::function<void()>>{
            [&] { io::create_directories(inside); }, [&] { io::list(inside); },
-           [&] { io::rename(inside, scratch / "y"); }, [&] { io::sync_directory(inside); },
+           [&] { io::rename(inside, scratch / "y"); },
+           [&] { io::exchange(inside, scratch.path()); }, [&] { io::sync_directory(inside); },
            [&] { io::free_space(inside); }, [&] { io::File::append(inside); }}) {
     expect_mentions(message_of<IoError>(action), inside.string());
   }
