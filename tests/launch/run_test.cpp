@@ -104,6 +104,40 @@ TEST_F(Run, ResumesToTheSameBits) {
   }
 }
 
+TEST_F(Run, LosesNoStepThatWasSavedWhenARankIsKilled) {
+  const std::string settings = "--train.steps 6 --train.save_every 2 --train.keep 9 ";
+  expect_ok(train("unbroken", settings));
+  const Outcome killed = run(ranks(2) + train("killed", settings + "--inject 1:6:kill"));
+  EXPECT_EQ(killed.exit_code, 137) << killed.text;
+  EXPECT_EQ(io::list(at("killed/ckpt")), (std::vector<std::string>{"000000002", "000000004"}));
+  expect_ok(ranks(3) + program() + "train --resume --train.run " + at("killed"));
+  EXPECT_EQ(losses(at("unbroken"), "step"), losses(at("killed"), "step"));
+  EXPECT_EQ(hash_of_file(at("unbroken/ckpt/000000006/model.safetensors")),
+            hash_of_file(at("killed/ckpt/000000006/model.safetensors")));
+}
+
+/// The disk is full in the middle of the second checkpoint, as far as the program can tell: its
+/// files may be as large as the weights, not as the optimizer's state.
+TEST_F(Run, KeepsTheCheckpointsItHasWhenTheDiskIsFull) {
+  const std::string steps = "--train.save_every 2 --train.keep 9 --train.steps ";
+  expect_ok(train("room", steps + "4"));
+  expect_ok(train("full", steps + "2"));
+  const std::string resume = program() + "train --resume --train.run " + at("full") +
+                             " --train.steps 4 --train.allow_change steps";
+  const auto bytes = std::filesystem::file_size(at("full/ckpt/000000002/model.safetensors"));
+  constexpr std::uintmax_t block = 512;  // the unit of a POSIX shell's ulimit
+  const Outcome full =
+      run("sh -c 'ulimit -f " + std::to_string(bytes / block + 16) + "; " + resume + "'");
+  EXPECT_EQ(full.exit_code, 3) << full.text;
+  EXPECT_EQ(count_of(full.text, "error["), 1u) << full.text;
+  expect_mentions(full.text, "000000004.tmp/optim.safetensors");
+  EXPECT_EQ(io::list(at("full/ckpt")), std::vector<std::string>{"000000002"});
+  expect_ok(resume);
+  EXPECT_EQ(losses(at("room"), "step"), losses(at("full"), "step"));
+  EXPECT_EQ(hash_of_file(at("room/ckpt/000000004/model.safetensors")),
+            hash_of_file(at("full/ckpt/000000004/model.safetensors")));
+}
+
 /// The scale starts far too large: steps are skipped, also after the checkpoint that is resumed.
 TEST_F(Run, InF16GivesTheSameBitsResumedAndOnTwoRanks) {
   const std::string settings =
