@@ -263,9 +263,10 @@ ssize_t pwrite(int file, const void* bytes, size_t size, off_t offset) {
 
 int fsync(int file) {
   if (!disk().begin(Takes::space)) return -1;
-  const auto result = static_cast<int>(::syscall(SYS_fsync, file));
-  if (result == 0 && disk().is_on()) disk().note_sync(file);
-  return result;
+  // Nothing here has to outlive the machine, so that no real disk is waited for, thousands of
+  // times.
+  if (disk().is_on()) disk().note_sync(file);
+  return 0;
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {
