@@ -78,6 +78,23 @@ nlohmann::ordered_json to_json(const RankStep& rank) {
 MetricsLog::MetricsLog(const io::Path& path, std::uint64_t first_step)
     : file_(open_log(path, first_step)) {}
 
+void MetricsLog::append(const std::string& line) {
+  try {
+    // What was refused may have left a part of itself.
+    file_.write(num_refused_ == 0 ? line + "\n" : "\n" + line + "\n");
+  } catch (const IoError& error) {
+    if (num_refused_++ == 0) {
+      log::warn("{}\nthe run goes on, without the lines of the metrics that cannot be written",
+                error.what());
+    }
+    return;
+  }
+  if (num_refused_ == 0) return;
+  log::warn("{} can be written to again; {} of its lines {} missing", file_.path().string(),
+            num_refused_, num_refused_ == 1 ? "is" : "are");
+  num_refused_ = 0;
+}
+
 void MetricsLog::write(const StepRecord& record) {
   const double rate = static_cast<double>(record.step_tokens) / record.step_seconds;
   nlohmann::ordered_json line{
@@ -90,7 +107,7 @@ void MetricsLog::write(const StepRecord& record) {
   }
   line["ranks"] = nlohmann::ordered_json::array();
   for (const RankStep& rank : record.ranks) line["ranks"].push_back(to_json(rank));
-  file_.write(line.dump() + "\n");
+  append(line.dump());
 }
 
 void MetricsLog::write(std::uint64_t step, const Evaluation& evaluation) {
@@ -100,7 +117,7 @@ void MetricsLog::write(std::uint64_t step, const Evaluation& evaluation) {
                               {"loss", evaluation.loss},
                               {"perplexity", evaluation.perplexity}};
   if (evaluation.bits_per_byte) line["bits_per_byte"] = *evaluation.bits_per_byte;
-  file_.write(line.dump() + "\n");
+  append(line.dump());
 }
 
 void MetricsLog::write(const PlanChange& change) {
@@ -112,13 +129,13 @@ void MetricsLog::write(const PlanChange& change) {
                               {"leaf_seconds", nlohmann::ordered_json::array()}};
   for (const double seconds : change.leaf_seconds) line["leaf_seconds"].push_back(rounded(seconds));
   if (change.reason == PlanReason::gain) line["gain"] = change.gain;
-  file_.write(line.dump() + "\n");
+  append(line.dump());
 }
 
 void MetricsLog::write(std::uint64_t step, const Straggler& straggler) {
   const nlohmann::ordered_json line{
       {"kind", "slow"}, {"step", step}, {"rank", straggler.rank}, {"score", straggler.score}};
-  file_.write(line.dump() + "\n");
+  append(line.dump());
 }
 
 }  // namespace motley

@@ -29,7 +29,8 @@ struct StepRecord {
 };
 
 /// Appends to a run's metrics.jsonl; a line is in the file when the call returns, so that a killed
-/// run loses at most the line being written. For rank 0 alone.
+/// run loses at most the line being written. What the disk refuses is left out, with a warning: no
+/// run ends for want of its metrics. For rank 0 alone.
 class MetricsLog {
  public:
   /// Opens `path`, keeping only what was recorded up to `first_step`, where the run goes on: later
@@ -52,7 +53,10 @@ class MetricsLog {
   void write(std::uint64_t step, const Straggler& straggler);
 
  private:
+  void append(const std::string& line);
+
   io::File file_;
+  std::uint64_t num_refused_ = 0;  // lines since the last that was written
 };
 
 }  // namespace motley

@@ -183,7 +183,11 @@ ExitCode Trainer::run() {
     if (!saves && is_due(settings_.dist.check_every)) check_replicas_now();  // saving does as well
     if (is_last || is_due(settings_.train.eval_every)) evaluate_now();
     if (is_due(settings_.train.sample_every)) sample_now();
-    if (saves) save_now();
+    if (is_last) {
+      save_now();
+    } else if (saves) {
+      try_to_save();
+    }
   }
   comm_.recorder().enter(Phase::finish, progress_.step);
   prefetcher_.reset();
@@ -333,9 +337,7 @@ void Trainer::evaluate_now() {
   if (better) progress_.best_loss = result.loss;
   out_of_patience_ = settings_.train.patience > 0 &&
                      progress_.evaluations_without_gain >= settings_.train.patience;
-  agree(comm_, "writing the metrics", [&] {
-    if (metrics_) metrics_->write(progress_.step, result);
-  });
+  if (metrics_) metrics_->write(progress_.step, result);
   console_.evaluation(progress_.step, result, best);
 }
 
@@ -358,11 +360,25 @@ void Trainer::sample_now() {
   });
 }
 
+/// What a later checkpoint holds makes up for one that is missing; to end the run would lose all
+/// since the last.
+void Trainer::try_to_save() {
+  try {
+    save_now();
+  } catch (const IoError& error) {
+    if (comm_.rank() != 0) return;
+    log::warn("step {}: {}\nthe run goes on; {}, and the next is due at step {}", progress_.step,
+              error.what(),
+              saved_at_ ? fmt::format("the newest checkpoint is that of step {}", *saved_at_)
+                        : "there is no checkpoint yet",
+              progress_.step + settings_.train.save_every);
+  }
+}
+
 void Trainer::save_now() {
   const auto started = Clock::now();
   comm_.recorder().enter(Phase::save, progress_.step);
   check_replicas_now();
-  saved_at_ = progress_.step;
   const CheckpointState state{.progress = progress_,
                               .model = start_.model,
                               .optimizer = settings_.optim.name,
@@ -370,6 +386,7 @@ void Trainer::save_now() {
                               .products = products_};
   const io::Path path = save_checkpoint(train_, run_.checkpoints(),
                                         {state, to_toml(settings_), data_.tokenizer_file});
+  saved_at_ = progress_.step;
   agree(comm_, "removing old checkpoints", [&] {
     if (comm_.rank() != 0) return;
     prune_checkpoints(run_.checkpoints(), settings_.train.keep);

@@ -59,6 +59,8 @@ class Trainer {
   void evaluate_now();
   void sample_now();
   void save_now();
+  /// The same, but goes on with a warning when the disk refuses.
+  void try_to_save();
   bool is_due(std::uint64_t every) const { return every > 0 && progress_.step % every == 0; }
   void print_startup();
   void warn_of_idle_ranks() const;

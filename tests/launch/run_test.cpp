@@ -116,26 +116,44 @@ TEST_F(Run, LosesNoStepThatWasSavedWhenARankIsKilled) {
             hash_of_file(at("killed/ckpt/000000006/model.safetensors")));
 }
 
-/// The disk is full in the middle of the second checkpoint, as far as the program can tell: its
-/// files may be as large as the weights, not as the optimizer's state.
-TEST_F(Run, KeepsTheCheckpointsItHasWhenTheDiskIsFull) {
+/// The disk is full in the middle of a checkpoint, as far as the program can tell: its files may be
+/// as large as the weights, not as the optimizer's state.
+TEST_F(Run, OutlivesAFullDiskAndKeepsTheCheckpointsItHas) {
   const std::string steps = "--train.save_every 2 --train.keep 9 --train.steps ";
-  expect_ok(train("room", steps + "4"));
+  expect_ok(train("room", steps + "6"));
   expect_ok(train("full", steps + "2"));
   const std::string resume = program() + "train --resume --train.run " + at("full") +
-                             " --train.steps 4 --train.allow_change steps";
+                             " --train.steps 6 --train.allow_change steps";
   const auto bytes = std::filesystem::file_size(at("full/ckpt/000000002/model.safetensors"));
   constexpr std::uintmax_t block = 512;  // the unit of a POSIX shell's ulimit
   const Outcome full =
       run("sh -c 'ulimit -f " + std::to_string(bytes / block + 16) + "; " + resume + "'");
   EXPECT_EQ(full.exit_code, 3) << full.text;
-  EXPECT_EQ(count_of(full.text, "error["), 1u) << full.text;
   expect_mentions(full.text, "000000004.tmp/optim.safetensors");
+  expect_mentions(full.text,
+                  "the newest checkpoint is that of step 2, and the next is due at step 6");
+  EXPECT_EQ(count_of(full.text, "error["), 1u) << full.text;
+  EXPECT_EQ(losses(at("full"), "step").size(), 6u);
   EXPECT_EQ(io::list(at("full/ckpt")), std::vector<std::string>{"000000002"});
   expect_ok(resume);
   EXPECT_EQ(losses(at("room"), "step"), losses(at("full"), "step"));
-  EXPECT_EQ(hash_of_file(at("room/ckpt/000000004/model.safetensors")),
-            hash_of_file(at("full/ckpt/000000004/model.safetensors")));
+  EXPECT_EQ(hash_of_file(at("room/ckpt/000000006/model.safetensors")),
+            hash_of_file(at("full/ckpt/000000006/model.safetensors")));
+}
+
+/// Where a lock of the first checkpoint would be is a directory.
+TEST_F(Run, GoesOnOnAllRanksWhenASaveFails) {
+  io::create_directories(at("blocked/ckpt/000000002.tmp.lock"));
+  const Outcome outcome =
+      run(ranks(2) + train("blocked", "--train.steps 4 --train.save_every 2 --train.keep 9"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_EQ(count_of(outcome.text,
+                     "the run goes on; there is no checkpoint yet, and the next is "
+                     "due at step 4"),
+            1u)
+      << outcome.text;
+  EXPECT_EQ(io::list(at("blocked/ckpt")), std::vector<std::string>{"000000004"});
+  EXPECT_EQ(losses(at("blocked"), "step").size(), 4u);
 }
 
 /// The scale starts far too large: steps are skipped, also after the checkpoint that is resumed.

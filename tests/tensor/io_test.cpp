@@ -1,12 +1,11 @@
 #include "tensor/io.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <thread>
 
 #include "tensor/error.h"
+#include "tests/file_size_limit.h"
 #include "tests/scratch_directory.h"
 
 namespace motley {
@@ -17,26 +16,6 @@ std::string read(const io::File& file, std::uint64_t offset, std::size_t size) {
   file.read_at(offset, std::as_writable_bytes(std::span(text)));
   return text;
 }
-
-/// While it lives, this process cannot make a file larger than `bytes`.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ADD_FAILURE() << "cannot limit file sizes";
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 TEST(IoFile, ReadsWhatWasWritten) {
   const ScratchDirectory scratch;

@@ -6,7 +6,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
+#include "tests/file_size_limit.h"
 #include "tests/scratch_directory.h"
 #include "train/text_source.h"
 
@@ -120,6 +122,26 @@ TEST_F(Metrics, DropsDamagedLinesAndKeepsTheOthers) {
 }
 
 /// Longer than what is read at once.
+TEST_F(Metrics, GoOnWithoutTheLinesThatTheDiskRefuses) {
+  {
+    MetricsLog log(path_, 0);
+    log.write(record(1));
+    {
+      const FileSizeLimit limit(std::filesystem::file_size(path_) + 20);
+      log.write(record(2));
+      log.write(record(3));
+    }
+    log.write(record(4));
+    log.write(record(5));
+  }
+  MetricsLog(path_, 9);
+  std::vector<std::uint64_t> steps;
+  for_each_line(path_, [&](std::uint64_t, std::string_view line) {
+    steps.push_back(nlohmann::json::parse(line)["step"].get<std::uint64_t>());
+  });
+  EXPECT_EQ(steps, (std::vector<std::uint64_t>{1, 4, 5}));
+}
+
 TEST_F(Metrics, DropsALineWithoutEnd) {
   const std::string good = "{\"kind\":\"step\",\"step\":1}\n";
   io::write_text_atomically(path_, good);
