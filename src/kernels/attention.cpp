@@ -112,6 +112,21 @@ std::size_t blocks_in_span(std::size_t T) {
   return std::max(least, ceil_div(ceil_div(T, cpu_block), most_spans));
 }
 
+/// Blocks of queries, and of dy, that a work-item of the backward packs at a time, in local memory
+/// beside one block of keys. More of them keep what they are multiplied with in the caches longer,
+/// until they themselves leave the second-level cache.
+std::size_t blocks_in_chunk(const DeviceInfo& device, std::size_t D) {
+  constexpr std::size_t most = 32;
+  constexpr std::size_t most_bytes = std::size_t{264} << 10;
+  const std::size_t block_bytes = block_size(D) * sizeof(float);
+  require<DeviceError>(3 * block_bytes <= device.local_memory, "device.local-memory",
+                       "attention_backward takes {} bytes of local memory for heads of {} columns, "
+                       "and {} has {}; take smaller heads, or --device.kernels gpu",
+                       3 * block_bytes, D, device.name, device.local_memory);
+  const std::size_t fit = std::min(most_bytes, device.local_memory) / block_bytes;
+  return std::clamp<std::size_t>((fit - std::min<std::size_t>(fit, 1)) / 2, 1, most);
+}
+
 void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,
                          const Plan& plan, const AttentionShape& shape) {
   const std::size_t blocks = ceil_div(shape.T, cpu_block);
@@ -120,18 +135,23 @@ void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const Attent
   const std::size_t blocks_reached = spans * blocks - in_span * (spans * (spans - 1) / 2);
   const std::size_t heads = checked_mul(shape.B, shape.H);
   Tensor delta = s.tensor({shape.B, shape.H, shape.T});
-  // Of keys, queries and dy, one block each for every work-item.
-  Tensor packed = s.tensor({checked_mul(shape.B, shape.G), spans, 3 * block_size(shape.D)});
+  const std::size_t chunk = blocks_in_chunk(s.device().info(), shape.D);
+  Defines defines = plan.defines;
+  defines.add("CHUNK", narrow<std::int64_t>(chunk));
+  // What waits for the next chunk, where there is one.
+  const bool waits = shape.H > shape.G || blocks > chunk;
+  Tensor sums =
+      s.tensor({waits ? checked_mul(shape.B, shape.G) * blocks : 1, 2 * block_size(shape.D)});
   Tensor dq_parts = s.tensor({heads, blocks_reached, block_size(shape.D)});
   const auto span_blocks = narrow<std::uint32_t>(in_span);
   launch(
       s, cpu_grid(shape, shape.H),
       k::attention_bwd_delta_cpu{.delta = delta, .dy = dy, .y = saved.y, .T = plan.T, .H = plan.H},
-      plan.defines);
+      defines);
   launch(s, {.groups = {spans, shape.G, shape.B}},
          k::attention_bwd_cpu{.dqkv = dqkv,
                               .dq_parts = dq_parts,
-                              .packed = packed,
+                              .sums = sums,
                               .dy = dy,
                               .lse = saved.lse,
                               .delta = delta,
@@ -141,7 +161,7 @@ void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const Attent
                               .G = plan.G,
                               .scale = plan.scale,
                               .blocks_in_span = span_blocks},
-         plan.defines, flops_of(shape, 5));
+         defines, flops_of(shape, 5));
   launch(s, cpu_grid(shape, shape.H),
          k::attention_bwd_dq_cpu{.dqkv = dqkv,
                                  .dq_parts = dq_parts,
@@ -150,7 +170,7 @@ void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const Attent
                                  .G = plan.G,
                                  .scale = plan.scale,
                                  .blocks_in_span = span_blocks},
-         plan.defines);
+         defines);
 }
 
 void launch_backward_gpu(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,

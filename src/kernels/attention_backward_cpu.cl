@@ -3,9 +3,10 @@
 // dQ = scale * dS K, dK = scale * dS^T Q (Dao et al. 2022), five products of blocks. The keys are in spans; each
 // owns its rows of dK and dV, and adds its part of dQ to memory of its own, so that nothing is added atomically. Spans
 // depend on T alone, and so do the results.
-// lint: -DHEAD_DIM=64
-// lint: -DHEAD_DIM=20
-// lint: -DHEAD_DIM=64 -DBF16_PAIRS=1 -DSTORED_BF16=1
+// lint: -DHEAD_DIM=64 -DCHUNK=16
+// lint: -DHEAD_DIM=20 -DCHUNK=16
+// lint: -DHEAD_DIM=64 -DCHUNK=16 -DBF16_PAIRS=1 -DSTORED_BF16=1
+#define PACKED local
 #include "attention_block.clh"
 #include "stored.clh"
 #include "bf16_pairs.clh"
@@ -43,76 +44,106 @@ static inline uint blocks_reached(uint spans, uint blocks_in_span, uint T) {
   return spans * blocks - blocks_in_span * (spans * (spans - 1) / 2);
 }
 
+inline void load_tile(private float16* tile, global const float* from) {
+  for (uint i = 0; i < BLOCK * VECTORS; ++i) tile[i] = LOAD16(from + 16 * i);
+}
+
+inline void store_tile(global float* to, private const float16* tile) {
+  for (uint i = 0; i < BLOCK * VECTORS; ++i) STORE16(to + 16 * i, tile[i]);
+}
+
 // The key and value columns of dqkv, and each span's part of dQ. A work-item owns a span of keys of one key/value
-// head. It takes 16 keys at a time, of every query head that uses them, head after head, and 16 queries from them on;
-// in P a key is a lane.
+// head. Of every query head that uses them, head after head, it packs CHUNK blocks of queries and of dy, in local
+// memory, and takes with them 16 keys after the others; in P a key is a lane. What a block of keys has come to waits in
+// `sums` for the next chunk.
 __attribute__((reqd_work_group_size(1, 1, 1)))
 kernel void attention_bwd_cpu(global stored* restrict dqkv,        // [N, (H + 2G) * D]
                               global float* restrict dq_parts,     // [B, H, blocks_reached(S), BLOCK_SIZE]
-                              global float* restrict packed,       // [B, G, S, 3, BLOCK_SIZE], to work with
+                              global float* restrict sums,         // [B, G, blocks, 2, BLOCK_SIZE], to work with
                               global const stored* restrict dy,    // [N, H * D]
                               global const float* restrict lse,    // [B, H, T]
                               global const float* restrict delta,  // [B, H, T]
                               global const stored* restrict qkv,   // [N, (H + 2G) * D]
                               uint T, uint H, uint G, float scale, uint blocks_in_span) {
+  local float packed[(2 * CHUNK + 1) * BLOCK_SIZE] __attribute__((aligned(64)));
+  local float* key_block = packed + 2 * CHUNK * BLOCK_SIZE;
   const uint span = get_group_id(0);
   const uint num_spans = get_num_groups(0);
   const size_t g = get_group_id(1);
   const size_t b = get_group_id(2);
   const size_t stride = ((size_t)H + 2 * (size_t)G) * HEAD_DIM;
   const size_t y_stride = (size_t)H * HEAD_DIM;
-  const size_t heads_per_group = H / G;
+  const size_t first_head = g * (H / G);
+  const size_t end_head = first_head + H / G;
   const size_t blocks_of_head = blocks_reached(num_spans, blocks_in_span, T);
   const uint first_position = span * blocks_in_span * BLOCK;
   const uint end = min(first_position + blocks_in_span * BLOCK, T);
-  global float* key_block = packed + ((b * G + g) * num_spans + span) * 3 * BLOCK_SIZE;
-  global float* query_block = key_block + BLOCK_SIZE;
-  global float* dy_block = query_block + BLOCK_SIZE;
+  const uint blocks = (T + BLOCK - 1) / BLOCK;
 
-  for (uint k0 = first_position; k0 < end; k0 += BLOCK) {
-    const uint num_keys = min((uint)BLOCK, T - k0);
-    const size_t first_key = (b * T + k0) * stride + (H + g) * HEAD_DIM;
-    const size_t first_value = first_key + (size_t)G * HEAD_DIM;
-    pack_block(key_block, qkv + first_key, stride, num_keys);
-    operand key_columns[COLUMNS];
-    operand value_columns[COLUMNS];
-    load_columns(key_columns, qkv + first_key, stride, num_keys);
-    load_columns(value_columns, qkv + first_value, stride, num_keys);
-    float16 dk[BLOCK * VECTORS];
-    float16 dv[BLOCK * VECTORS];
-    clear_block(dk);
-    clear_block(dv);
-    for (size_t h = g * heads_per_group; h < (g + 1) * heads_per_group; ++h) {
-      global float* dq = dq_parts + ((b * H + h) * blocks_of_head + blocks_reached(span, blocks_in_span, T) +
-                                     (k0 - first_position) / BLOCK) * BLOCK_SIZE;
-      for (uint q0 = k0; q0 < T; q0 += BLOCK) {
-        // Rows behind T are zeros and add zeros.
+  for (size_t h = first_head; h < end_head; ++h) {
+    global float* first_dq = dq_parts + ((b * H + h) * blocks_of_head + blocks_reached(span, blocks_in_span, T)) *
+                                            BLOCK_SIZE;
+    for (uint chunk = first_position; chunk < T; chunk += CHUNK * BLOCK) {
+      const uint chunk_end = min(chunk + CHUNK * BLOCK, T);
+      // Rows behind T are zeros and add zeros.
+      for (uint q0 = chunk; q0 < chunk_end; q0 += BLOCK) {
         const uint num_queries = min((uint)BLOCK, T - q0);
-        const size_t saved = (b * H + h) * T + q0;
-        float16 p[BLOCK];  // [query], lane key
+        local float* query_block = packed + (q0 - chunk) / BLOCK * 2 * BLOCK_SIZE;
         pack_block(query_block, qkv + (b * T + q0) * stride + h * HEAD_DIM, stride, num_queries);
-        dot_block(p, query_block, key_columns);
-        for (int i = 0; i < BLOCK; ++i) {
-          const float row_lse = i < (int)num_queries ? lse[saved + i] : 0.0f;
-          p[i] = exp16(p[i] * scale - row_lse);
-          if (q0 == k0) p[i] = select(p[i], (float16)(0.0f), lane_numbers() > i);
-        }
-        float16 ds[BLOCK];
-        pack_block(dy_block, dy + (b * T + q0) * y_stride + h * HEAD_DIM, y_stride, num_queries);
-        dot_block(ds, dy_block, value_columns);
-        add_by_lane(dv, p, dy_block);
-        for (uint i = 0; i < BLOCK; ++i) {
-          const float row_delta = i < num_queries ? delta[saved + i] : 0.0f;
-          ds[i] = p[i] * (ds[i] - row_delta);
-        }
-        add_by_lane(dk, ds, query_block);
-        add_by_row(dq, ds, key_block, k0 == first_position);
-        dq += BLOCK_SIZE;
+        pack_block(query_block + BLOCK_SIZE, dy + (b * T + q0) * y_stride + h * HEAD_DIM, y_stride, num_queries);
       }
-    }
-    for (uint i = 0; i < num_keys; ++i) {
-      store_row(dqkv + first_key + i * stride, dk + i * VECTORS, scale);
-      store_row(dqkv + first_value + i * stride, dv + i * VECTORS, 1.0f);
+      for (uint k0 = first_position; k0 < min(end, chunk_end); k0 += BLOCK) {
+        const uint num_keys = min((uint)BLOCK, T - k0);
+        const size_t first_key = (b * T + k0) * stride + (H + g) * HEAD_DIM;
+        const size_t first_value = first_key + (size_t)G * HEAD_DIM;
+        global float* sum = sums + ((b * G + g) * blocks + k0 / BLOCK) * 2 * BLOCK_SIZE;
+        pack_block(key_block, qkv + first_key, stride, num_keys);
+        operand key_columns[COLUMNS];
+        operand value_columns[COLUMNS];
+        load_columns(key_columns, qkv + first_key, stride, num_keys);
+        load_columns(value_columns, qkv + first_value, stride, num_keys);
+        float16 dk[BLOCK * VECTORS];
+        float16 dv[BLOCK * VECTORS];
+        if (h == first_head && chunk <= k0) {
+          clear_block(dk);
+          clear_block(dv);
+        } else {
+          load_tile(dk, sum);
+          load_tile(dv, sum + BLOCK_SIZE);
+        }
+        for (uint q0 = max(k0, chunk); q0 < chunk_end; q0 += BLOCK) {
+          const uint num_queries = min((uint)BLOCK, T - q0);
+          const size_t saved = (b * H + h) * T + q0;
+          local const float* query_block = packed + (q0 - chunk) / BLOCK * 2 * BLOCK_SIZE;
+          local const float* dy_block = query_block + BLOCK_SIZE;
+          float16 p[BLOCK];  // [query], lane key
+          dot_block(p, query_block, key_columns);
+          for (int i = 0; i < BLOCK; ++i) {
+            const float row_lse = i < (int)num_queries ? lse[saved + i] : 0.0f;
+            p[i] = exp16(p[i] * scale - row_lse);
+            if (q0 == k0) p[i] = select(p[i], (float16)(0.0f), lane_numbers() > i);
+          }
+          float16 ds[BLOCK];
+          dot_block(ds, dy_block, value_columns);
+          add_by_lane(dv, p, dy_block);
+          for (uint i = 0; i < BLOCK; ++i) {
+            const float row_delta = i < num_queries ? delta[saved + i] : 0.0f;
+            ds[i] = p[i] * (ds[i] - row_delta);
+          }
+          add_by_lane(dk, ds, query_block);
+          add_by_row(first_dq + (size_t)(q0 - first_position) / BLOCK * BLOCK_SIZE, ds, key_block,
+                     k0 == first_position);
+        }
+        if (h + 1 < end_head || chunk_end < T) {
+          store_tile(sum, dk);
+          store_tile(sum + BLOCK_SIZE, dv);
+          continue;
+        }
+        for (uint i = 0; i < num_keys; ++i) {
+          store_row(dqkv + first_key + i * stride, dk + i * VECTORS, scale);
+          store_row(dqkv + first_value + i * stride, dv + i * VECTORS, 1.0f);
+        }
+      }
     }
   }
 }

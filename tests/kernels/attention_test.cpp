@@ -183,5 +183,24 @@ INSTANTIATE_TEST_SUITE_P(Families, Attention, testing::Values(KernelFamily::cpu,
                            return row.param == KernelFamily::cpu ? "cpu" : "gpu";
                          });
 
+/// The cpu family's packed blocks are in local memory.
+TEST(AttentionBackward, RefusesHeadsThatTheDeviceHasNoLocalMemoryFor) {
+  Device device(list_devices().at(0), {.family = KernelFamily::cpu});
+  const std::size_t D = round_up(device.info().local_memory / sizeof(float) / 16, 16);
+  const Tensor qkv = device.zeros({1, 3 * D});
+  const Tensor y = device.zeros({1, D});
+  const Tensor lse = device.zeros({1, 1, 1});
+  Tensor dqkv = device.tensor({1, 3 * D});
+  try {
+    op::attention_backward(device.stream(), dqkv, y, {y, lse, qkv}, {1, 1, 1, 1, D});
+    ADD_FAILURE() << "accepted";
+  } catch (const DeviceError& error) {
+    EXPECT_EQ(error.code(), "device.local-memory");
+    EXPECT_NE(std::string(error.what()).find(fmt::format("heads of {} columns", D)),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace motley
