@@ -119,12 +119,13 @@ std::size_t blocks_in_chunk(const DeviceInfo& device, std::size_t D) {
   constexpr std::size_t most = 32;
   constexpr std::size_t most_bytes = std::size_t{264} << 10;
   const std::size_t block_bytes = block_size(D) * sizeof(float);
-  require<DeviceError>(3 * block_bytes <= device.local_memory, "device.local-memory",
+  const std::size_t least_bytes = 3 * block_bytes;
+  require<DeviceError>(least_bytes <= device.local_memory, "device.local-memory",
                        "attention_backward takes {} bytes of local memory for heads of {} columns, "
                        "and {} has {}; take smaller heads, or --device.kernels gpu",
-                       3 * block_bytes, D, device.name, device.local_memory);
-  const std::size_t fit = std::min(most_bytes, device.local_memory) / block_bytes;
-  return std::clamp<std::size_t>((fit - std::min<std::size_t>(fit, 1)) / 2, 1, most);
+                       least_bytes, D, device.name, device.local_memory);
+  const std::size_t bytes = std::clamp(most_bytes, least_bytes, device.local_memory);
+  return std::min(most, (bytes / block_bytes - 1) / 2);
 }
 
 void launch_backward_cpu(Stream& s, Tensor& dqkv, const Tensor& dy, const AttentionSaved& saved,

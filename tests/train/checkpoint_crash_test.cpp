@@ -91,11 +91,22 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-constexpr DiskFault faults[] = {
-    DiskFault::killed, DiskFault::power_lost,  DiskFault::data_lost, DiskFault::names_lost,
-    DiskFault::full,   DiskFault::unreachable, DiskFault::hiccup};
+struct NamedFault {
+  DiskFault fault;
+  const char* name;
+};
 
-class CheckpointCrash : public testing::TestWithParam<std::tuple<Case, DiskFault>> {};
+void PrintTo(const NamedFault& f, std::ostream* out) {
+  *out << f.name;
+}
+
+constexpr NamedFault faults[] = {
+    {DiskFault::killed, "killed"},       {DiskFault::power_lost, "power_lost"},
+    {DiskFault::data_lost, "data_lost"}, {DiskFault::names_lost, "names_lost"},
+    {DiskFault::full, "full"},           {DiskFault::unreachable, "unreachable"},
+    {DiskFault::hiccup, "hiccup"}};
+
+class CheckpointCrash : public testing::TestWithParam<std::tuple<Case, NamedFault>> {};
 
 /// Saves "new" as step 20 in a process of its own, on a disk that fails at operation `at`. Returns
 /// how the process ended: one of the exit codes above or of faulty_disk.h, or exit_of_unharmed.
@@ -151,7 +162,7 @@ TEST_P(CheckpointCrash, LeavesTheOldOrTheNewAndRoomForTheNext) {
     const io::Path run = scratch / "run";
     io::create_directories(run);
     c.prepare(run);
-    ended = save_in_child(run, c, fault, at);
+    ended = save_in_child(run, c, fault.fault, at);
     const std::string found = find_newest(run);
     if (ended == exit_of_refused || ended == test::exit_of_killed) {
       const bool was_there = std::ranges::find(c.before, found) != c.before.end();
@@ -170,10 +181,7 @@ TEST_P(CheckpointCrash, LeavesTheOldOrTheNewAndRoomForTheNext) {
 }
 
 std::string name_of(const testing::TestParamInfo<CheckpointCrash::ParamType>& info) {
-  constexpr const char* names[] = {"killed", "power_lost",  "data_lost", "names_lost",
-                                   "full",   "unreachable", "hiccup"};
-  return fmt::format("{}_{}", std::get<0>(info.param).name,
-                     names[static_cast<std::size_t>(std::get<1>(info.param))]);
+  return fmt::format("{}_{}", std::get<0>(info.param).name, std::get<1>(info.param).name);
 }
 
 INSTANTIATE_TEST_SUITE_P(Saves, CheckpointCrash,
@@ -190,7 +198,6 @@ class FaultyDisk : public testing::Test {
     if (child == 0) {
       test::break_disk(fault, operations + 1);
       action();
-      io::remove_all(scratch_ / "nothing");
       io::create_directories(scratch_ / "last");
       ::_exit(0);
     }

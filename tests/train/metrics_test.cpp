@@ -121,7 +121,6 @@ TEST_F(Metrics, DropsDamagedLinesAndKeepsTheOthers) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
 }
 
-/// Longer than what is read at once.
 TEST_F(Metrics, GoOnWithoutTheLinesThatTheDiskRefuses) {
   {
     MetricsLog log(path_, 0);
@@ -142,6 +141,7 @@ TEST_F(Metrics, GoOnWithoutTheLinesThatTheDiskRefuses) {
   EXPECT_EQ(steps, (std::vector<std::uint64_t>{1, 4, 5}));
 }
 
+/// Longer than what is read at once.
 TEST_F(Metrics, DropsALineWithoutEnd) {
   const std::string good = "{\"kind\":\"step\",\"step\":1}\n";
   io::write_text_atomically(path_, good);
